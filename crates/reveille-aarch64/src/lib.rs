@@ -1,0 +1,5 @@
+//! Wakes arm64 CPUs for the crate [`reveille`].
+
+#![no_std]
+
+pub mod psci;

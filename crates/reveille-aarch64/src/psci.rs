@@ -1,0 +1,1 @@
+//! The PSCI enable method (Arm DEN0022).

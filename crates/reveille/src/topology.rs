@@ -1,0 +1,156 @@
+//! Which CPUs a machine has, what they are called, how each is started: [`Topology`].
+//!
+//! [`Topology::read_fdt`] reads it from a devicetree. Whatever is wrong with the tree, reading ends: a CPU that cannot be
+//! used is left out and reported with a [`Reason`], the rest boots.
+
+mod fdt;
+
+use crate::cpu::{CpuIndex, HwId, MAX_CPUS};
+
+/// Which of the caller's enable methods starts a CPU: an index into the slice that [`Topology::read_fdt`] was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodIndex(pub u8);
+
+/// Where a CPU sits, as `/cpus/cpu-map` tells; CPUs that share all numbers above a level share that level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The outermost cluster; nested clusters are numbered in the order in which their leaves appear.
+    pub cluster: u16,
+    /// The core within its cluster.
+    pub core: u16,
+    /// The thread within its core; 0 for cores without threads.
+    pub thread: u16,
+}
+
+/// A CPU of the machine that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Its logical number: its place in [`Topology::cpus`].
+    pub index: CpuIndex,
+    /// What the hardware calls it.
+    pub hw_id: HwId,
+    /// How it is started. `None` only for a boot CPU, which needs no starting.
+    pub method: Option<MethodIndex>,
+    /// `cpu-release-addr`: the physical address of the word that a spin-table pen polls.
+    pub release_address: Option<u64>,
+    /// Where `cpu-map` places it.
+    pub placement: Option<Placement>,
+    /// `numa-node-id`.
+    pub numa_node: Option<u32>,
+}
+
+impl Cpu {
+    const fn boot(hw_id: HwId) -> Self {
+        Self { index: CpuIndex::BOOT, hw_id, method: None, release_address: None, placement: None, numa_node: None }
+    }
+}
+
+/// Why a CPU that the machine's description names is not in the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The node has no `reg`, or one that is not one or two cells as `#address-cells` says.
+    #[error("its reg is missing or not one id of #address-cells cells")]
+    BadReg,
+    /// `reg` has bits set that are no affinity field.
+    #[error("its id has bits set outside the affinity fields")]
+    BadId,
+    /// An earlier node has the same id.
+    #[error("its id is that of an earlier CPU")]
+    Duplicate,
+    /// `status` is `disabled` and the enable method cannot start CPUs, or the binding gives the value no other meaning.
+    #[error("its status is not okay")]
+    Status,
+    /// The node has no `enable-method`.
+    #[error("it has no enable-method")]
+    NoMethod,
+    /// None of its `enable-method` strings is one of the caller's.
+    #[error("its enable-method is unknown")]
+    UnknownMethod,
+    /// The machine has more CPUs than `nr_cpus` allows.
+    #[error("nr_cpus allows no more CPUs")]
+    AboveNrCpus,
+    /// The machine has more CPUs than [`MAX_CPUS`].
+    #[error("the build's maximum is reached")]
+    AboveBuildMaximum,
+}
+
+impl Reason {
+    /// Whether the machine's description is at fault, rather than someone having asked for fewer CPUs.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::Status | Self::AboveNrCpus)
+    }
+}
+
+/// A CPU that was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut<'a> {
+    /// The name of its node, such as `cpu@100`. For people: the number in it means nothing.
+    pub node: &'a str,
+    /// Its id, where one could be read.
+    pub hw_id: Option<HwId>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why no topology could be read from a devicetree. The machine then runs on its boot CPU alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopologyError {
+    /// The root has no node `cpus`.
+    #[error("the devicetree has no /cpus node")]
+    NoCpus,
+    /// `/cpus` has an `#address-cells` other than 1 or 2.
+    #[error("/cpus has #address-cells = {0}, and a CPU's id has 1 or 2")]
+    AddressCells(u32),
+}
+
+/// What was noticed about the tree as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Findings {
+    /// Whether a usable node names the CPU that boots. If not, the machine is described wrongly and runs on that CPU alone.
+    pub boot_cpu_found: bool,
+    /// How many CPUs were left out.
+    pub left_out: usize,
+}
+
+/// What [`Topology::read_fdt`] must know besides the tree.
+#[derive(Clone, Copy)]
+pub struct FdtOptions<'a> {
+    /// The CPU that runs, by its own id register.
+    pub boot_cpu: HwId,
+    /// The bits that an id may have set: on arm64 the affinity fields of MPIDR_EL1, `0xff_00ff_ffff`.
+    pub hw_id_mask: u64,
+    /// The names of the enable methods that the caller has; a CPU's [`MethodIndex`] counts these.
+    pub methods: &'a [&'a str],
+    /// `nr_cpus`.
+    pub nr_cpus: usize,
+}
+
+/// The CPUs of a machine: the boot CPU first, then the others in the order of the devicetree.
+///
+/// About 30 KB with the default [`MAX_CPUS`]: make it a `static` (behind a lock), or put it on a heap.
+pub struct Topology {
+    cpus: [Cpu; MAX_CPUS],
+    count: usize,
+}
+
+impl Topology {
+    /// A machine with nothing but the CPU that runs.
+    #[must_use]
+    pub const fn new(boot_cpu: HwId) -> Self {
+        Self { cpus: [Cpu::boot(boot_cpu); MAX_CPUS], count: 1 }
+    }
+
+    /// The CPUs, indexed by [`CpuIndex`]; the first is the boot CPU.
+    #[must_use]
+    pub fn cpus(&self) -> &[Cpu] {
+        &self.cpus[..self.count]
+    }
+
+    /// The CPU that the hardware calls `hw_id`.
+    #[must_use]
+    pub fn find(&self, hw_id: HwId) -> Option<&Cpu> {
+        self.cpus().iter().find(|cpu| cpu.hw_id == hw_id)
+    }
+}

@@ -1,0 +1,227 @@
+//! What an image tells the host over its console, beside what it prints for people.
+//!
+//! A [`Record`] is one line: the character RS (0x1E), JSON, a line feed (RFC 7464, "JSON text sequences"), so that records and
+//! text can share one console and a terminal shows both. Images write them with [`write_record`] (`no_std`, no allocator);
+//! hosts read them with `decode` (feature `decode`).
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the records and of the report made from them. A host refuses others.
+pub const SCHEMA: u32 = 1;
+
+/// The character that begins a record: RS.
+pub const RECORD_SEPARATOR: char = '\x1e';
+
+/// The longest record, in bytes.
+pub const MAX_RECORD: usize = 1024;
+
+/// One thing that an image tells the host. `S` is `&str` where it is written and `String` where it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record<S> {
+    /// An image has begun to run. The first record of every stage.
+    Boot {
+        /// [`SCHEMA`].
+        schema: u32,
+        /// Which image: `kernel`.
+        image: S,
+        /// Its version.
+        version: S,
+        /// The exception level at which it was entered (arm64: 1 to 3).
+        entry_level: u8,
+        /// The boot CPU's hardware id.
+        boot_hw_id: u64,
+    },
+    /// What became of a CPU.
+    Cpu {
+        /// Its logical number.
+        index: u32,
+        /// What the hardware calls it.
+        hw_id: u64,
+        /// Whether it can ever come up.
+        possible: bool,
+        /// Whether its method can start it.
+        present: bool,
+        /// Whether it takes interrupts and work.
+        online: bool,
+        /// Whether threads are scheduled on it.
+        active: bool,
+        /// What became of it.
+        outcome: Outcome,
+        /// Why, where it is not online.
+        reason: Option<S>,
+        /// How many of its events were lost for want of room.
+        lost_events: u32,
+    },
+    /// A CPU that the machine's description names and that could not be used.
+    LeftOut {
+        /// The name of its node.
+        node: S,
+        /// Its hardware id, where one could be read.
+        hw_id: Option<u64>,
+        /// Why.
+        reason: S,
+        /// Whether the description is at fault, rather than someone having asked for fewer CPUs.
+        fault: bool,
+    },
+    /// An event of a CPU's trace.
+    Event {
+        /// The logical number of the CPU that it happened on.
+        cpu: u32,
+        /// Nanoseconds since the image was entered.
+        ns: u64,
+        /// Begin or end of a span, or one moment.
+        phase: Phase,
+        /// The function of the followed system, or [`KICK`] or [`ONLINE`].
+        name: S,
+        /// The CPU that it was done to, where it was another.
+        target: Option<u32>,
+    },
+    /// A check that the CPUs which came up really work.
+    Proof {
+        /// What was checked.
+        name: S,
+        /// Whether it held on every CPU.
+        passed: bool,
+        /// The figures, or what went wrong.
+        detail: S,
+    },
+    /// The image is done. The last record of a stage.
+    Done {
+        /// How many CPUs were asked for, the boot CPU included.
+        asked: u32,
+        /// How many of these are online.
+        online: u32,
+        /// Nanoseconds of work for the bring-up before the first kick.
+        prepare_ns: u64,
+        /// Nanoseconds from the first kick to the last CPU online (0 if none was kicked or none came).
+        bringup_ns: u64,
+        /// Whether every proof passed.
+        passed: bool,
+    },
+}
+
+/// The name of the event on the control CPU at which a CPU is kicked; its target is that CPU.
+pub const KICK: &str = "kick";
+/// The name of the event on a CPU from which on it is online.
+pub const ONLINE: &str = "online";
+
+/// Whether an event begins or ends a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// A function is entered.
+    Begin,
+    /// The innermost function that was entered is left.
+    End,
+    /// Something happened at one moment.
+    Instant,
+}
+
+/// What became of a CPU, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is online.
+    Online,
+    /// Nobody asked for it.
+    NotAsked,
+    /// It was never started: an operation failed.
+    Failed,
+    /// It was started and never arrived.
+    TimedOut,
+    /// It arrived and did not get as far as online.
+    Stuck,
+}
+
+/// Why a record was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteError {
+    /// It is longer than [`MAX_RECORD`].
+    TooLong,
+    /// The console did not take it.
+    Console,
+}
+
+/// Writes `record` as one line to `console`.
+///
+/// # Errors
+/// [`WriteError`]; nothing was written where the record was [`WriteError::TooLong`].
+pub fn write_record(console: &mut dyn fmt::Write, record: &Record<&str>) -> Result<(), WriteError> {
+    let mut buffer = [0; MAX_RECORD];
+    let length = serde_json_core::to_slice(record, &mut buffer).map_err(|_| WriteError::TooLong)?;
+    let json = core::str::from_utf8(&buffer[..length]).map_err(|_| WriteError::TooLong)?;
+    writeln!(console, "{RECORD_SEPARATOR}{json}").map_err(|_| WriteError::Console)
+}
+
+#[cfg(any(feature = "decode", test))]
+mod decode {
+    extern crate std;
+
+    use std::string::String;
+
+    use super::{RECORD_SEPARATOR, Record};
+
+    /// Reads the record in a line of console output. `None` for lines that are text, and for records that were cut short or
+    /// mixed with text: what a dying image leaves behind is shown as it is.
+    #[must_use]
+    pub fn decode(line: &str) -> Option<Record<String>> {
+        serde_json::from_str(line.strip_prefix(RECORD_SEPARATOR)?.trim_end()).ok()
+    }
+}
+#[cfg(any(feature = "decode", test))]
+pub use decode::decode;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use proptest::prelude::*;
+    use std::string::{String, ToString};
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        let mut line = String::new();
+        let record = Record::Event { cpu: 1, ns: 5, phase: Phase::Begin, name: "secondary_entry", target: None };
+        write_record(&mut line, &record).unwrap();
+        assert_eq!(
+            line,
+            "\x1e{\"event\":{\"cpu\":1,\"ns\":5,\"phase\":\"begin\",\"name\":\"secondary_entry\",\"target\":null}}\n"
+        );
+    }
+
+    #[test]
+    fn text_and_broken_records_are_not_records() {
+        for line in ["", "hello", "{\"event\":{}}", "\x1e{\"event\":{\"cpu\":1,", "\x1e{\"nonsense\":{}}"] {
+            assert_eq!(decode(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_refused() {
+        let long = "x".repeat(MAX_RECORD);
+        let record = Record::Proof { name: "ipi", passed: true, detail: long.as_str() };
+        let mut line = String::new();
+        assert_eq!(write_record(&mut line, &record), Err(WriteError::TooLong));
+        assert_eq!(line, "");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(node in "\\PC{0,40}", reason in ".{0,40}", hw_id: Option<u64>, fault: bool) {
+            let mut line = String::new();
+            let record = Record::LeftOut { node: node.as_str(), hw_id, reason: reason.as_str(), fault };
+            write_record(&mut line, &record).unwrap();
+            prop_assert_eq!(line.lines().count(), 1);
+            let expected = Record::LeftOut { node: node.to_string(), hw_id, reason: reason.to_string(), fault };
+            prop_assert_eq!(decode(&line), Some(expected));
+        }
+    }
+}
