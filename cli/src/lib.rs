@@ -1,1 +1,28 @@
-//! The host side of Reveille.
+//! The host side of Reveille: what the command `reveille` is made of.
+//!
+//! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
+//! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records,
+//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`] and [`tree`] show it. [`boot`] ties them
+//! together for other programs, such as the system tests; [`exit`] decides the exit code.
+
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod boot;
+pub mod command;
+pub mod console;
+pub mod devicetree;
+pub mod error;
+pub mod exit;
+pub mod image;
+pub mod interrupt;
+pub mod machine;
+pub mod policy;
+pub mod qemu;
+pub mod report;
+pub mod setup;
+pub mod style;
+pub mod summary;
+pub mod toolchain;
+pub mod tree;
+pub mod verdict;

@@ -1,0 +1,228 @@
+//! The command line, and how its errors become one sentence each.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::boot::{BootOptions, ImageFormat};
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::policy::Policy;
+
+/// Boots SMP stacks on QEMU and shows their CPUs coming up.
+///
+/// Without a subcommand: boot --tree, with 4 CPUs.
+#[derive(Debug, Parser)]
+#[command(name = "reveille", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Action>,
+}
+
+/// What the command can do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Boot the reference kernel and show its CPUs coming up
+    Boot(BootArguments),
+    /// Say what the host has of what boots need, and what is missing
+    Doctor,
+}
+
+/// The arguments of `reveille boot`.
+#[derive(Debug, Args)]
+pub struct BootArguments {
+    /// The machine to boot on
+    #[arg(long, default_value = "virt", value_name = "NAME")]
+    pub machine: String,
+    /// How many CPUs the machine has
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub cpus: u32,
+    /// How many CPUs may be on their way up at once: parallel, serial, or a count
+    #[arg(long, default_value_t = Policy::Parallel, value_name = "parallel|serial|K")]
+    pub policy: Policy,
+    /// Text to add to the kernel's command line, such as "maxcpus=2"
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub append: Option<String>,
+    /// Boot with this devicetree instead of QEMU's own
+    #[arg(long, value_name = "FILE")]
+    pub dtb: Option<PathBuf>,
+    /// Show the call tree of each CPU
+    #[arg(long)]
+    pub tree: bool,
+    /// Write the report, as JSON, to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// End the run after this time [default: 60, and more with many CPUs]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// How long the kernel waits for CPUs
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub deadline: Option<Duration>,
+    /// The exception level at which the kernel is entered
+    #[arg(long, default_value_t = 1, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub el: u8,
+    /// The CPU model [default: the machine's usual one]
+    #[arg(long, value_name = "NAME")]
+    pub cpu_model: Option<String>,
+    /// Which of the kernel's files to boot
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ImageFormat,
+    /// A further argument for QEMU (may be repeated)
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub qemu_arg: Vec<String>,
+}
+
+/// Why there is nothing to do with a command line: what to print, and whether it was asked for (`--help`, `--version`).
+#[derive(Debug)]
+pub struct NoAction {
+    /// The text.
+    pub text: String,
+    /// It is help that was asked for, not an error.
+    pub asked_for: bool,
+}
+
+impl Arguments {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// [`NoAction`].
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, NoAction> {
+        Self::try_parse_from(words).map_err(|error| {
+            let asked_for = !error.use_stderr();
+            let text = if asked_for { error.render().ansi().to_string() } else { one_sentence(&error.to_string()) };
+            NoAction { text, asked_for }
+        })
+    }
+
+    /// The action, where none is named the one that shows most.
+    #[must_use]
+    pub fn action(self) -> Action {
+        self.command.unwrap_or_else(|| {
+            let words = ["reveille", "boot", "--tree"].map(OsString::from);
+            Self::read(words).ok().and_then(|arguments| arguments.command).unwrap_or(Action::Doctor)
+        })
+    }
+}
+
+impl BootArguments {
+    /// What they ask for.
+    ///
+    /// # Errors
+    /// [`Error::UnknownMachine`], and those of [`BootOptions::check`].
+    pub fn options(&self) -> Result<BootOptions, Error> {
+        let options = BootOptions {
+            machine: Machine::find(&self.machine)?,
+            cpus: self.cpus,
+            policy: self.policy,
+            append: self.append.clone(),
+            devicetree: self.dtb.clone(),
+            timeout: self.timeout,
+            deadline: self.deadline,
+            entry_level: self.el,
+            cpu_model: self.cpu_model.clone(),
+            format: self.format,
+            qemu_arguments: self.qemu_arg.clone(),
+        };
+        options.check()?;
+        Ok(options)
+    }
+}
+
+/// A time in seconds, with or without a fraction. More than a week is a slip of the finger.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    const LONGEST: f64 = 7.0 * 24.0 * 3600.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("it is a number of seconds above 0, and at most a week"),
+    }
+}
+
+/// The complaint in one of clap's messages, without its advice.
+fn one_sentence(message: &str) -> String {
+    let complaint = message.strip_prefix("error: ").unwrap_or(message);
+    let end = complaint.find("\n\nUsage:").or_else(|| complaint.find("\n\nFor more information"));
+    let words: Vec<&str> = complaint[..end.unwrap_or(complaint.len())].split_whitespace().collect();
+    format!("{} (see reveille --help)", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Action, NoAction> {
+        Arguments::read(line.split(' ').map(OsString::from)).map(Arguments::action)
+    }
+
+    fn options(line: &str) -> BootOptions {
+        match read(line) {
+            Ok(Action::Boot(arguments)) => arguments.options().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_subcommand_four_cpus_boot_and_show_their_tree() {
+        let Ok(Action::Boot(arguments)) = read("reveille") else { panic!("no boot") };
+        assert!(arguments.tree);
+        assert_eq!(arguments.options().unwrap(), BootOptions::default());
+    }
+
+    #[test]
+    fn options_are_taken_over() {
+        let options = options(
+            "reveille boot --cpus 8 --policy 3 --append -x --timeout 0.5 --deadline 2 --el 2 --format elf \
+             --qemu-arg -icount --qemu-arg shift=0 --cpu-model max",
+        );
+        let expected = BootOptions {
+            cpus: 8,
+            policy: "3".parse().unwrap(),
+            append: Some("-x".into()),
+            timeout: Some(Duration::from_millis(500)),
+            deadline: Some(Duration::from_secs(2)),
+            entry_level: 2,
+            format: ImageFormat::Elf,
+            qemu_arguments: vec!["-icount".into(), "shift=0".into()],
+            cpu_model: Some("max".into()),
+            ..BootOptions::default()
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn bad_values_are_refused_in_one_line() {
+        for line in [
+            "--cpus many",
+            "--cpus -1",
+            "--cpus 4294967296",
+            "--policy 0",
+            "--policy fast",
+            "--timeout 0",
+            "--timeout -1",
+            "--timeout nan",
+            "--timeout inf",
+            "--deadline 1e300",
+            "--el 3",
+            "--format srec",
+            "--frobnicate",
+        ] {
+            let refused = read(&format!("reveille boot {line}")).expect_err(line);
+            assert!(!refused.asked_for, "{line}");
+            assert_eq!(refused.text.lines().count(), 1, "{}", refused.text);
+            assert!(!refused.text.contains("Usage"), "{}", refused.text);
+        }
+    }
+
+    #[test]
+    fn help_is_no_error() {
+        assert!(read("reveille --help").is_err_and(|help| help.asked_for && help.text.contains("doctor")));
+    }
+}

@@ -1,0 +1,237 @@
+//! One boot from beginning to end, for the command and for other programs.
+//!
+//! ```no_run
+//! use reveille_cli::boot::{self, BootOptions};
+//! use reveille_cli::console::Silent;
+//! use reveille_cli::{image, setup};
+//!
+//! # fn main() -> Result<(), reveille_cli::error::Error> {
+//! let options = BootOptions { cpus: 8, ..BootOptions::default() };
+//! let host = setup::ensure(options.machine.architecture())?;
+//! let image = image::build(&host, options.machine.image, &[])?;
+//! let run = boot::run(&host, &image, &options, &mut Silent)?;
+//! println!("{:?}: {:?}", run.verdict, run.report);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::console::{Console, ConsoleSink, Line};
+use crate::devicetree;
+use crate::error::Error;
+use crate::image::BuiltImage;
+use crate::machine::{MACHINES, Machine};
+use crate::policy::Policy;
+use crate::qemu::{self, Ending, Finished};
+use crate::report::Report;
+use crate::report::assemble::Assembly;
+use crate::setup::Host;
+use crate::verdict::{self, Verdict};
+
+/// How long a run may take where nobody says, with few CPUs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What to boot, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootOptions {
+    /// The machine.
+    pub machine: &'static Machine,
+    /// How many CPUs QEMU gives it.
+    pub cpus: u32,
+    /// How many CPUs may be on their way up at once.
+    pub policy: Policy,
+    /// Text to add to the kernel's command line.
+    pub append: Option<String>,
+    /// A devicetree to boot with instead of QEMU's own.
+    pub devicetree: Option<PathBuf>,
+    /// How long the run may take; without one, [`BootOptions::limit`] decides.
+    pub timeout: Option<Duration>,
+    /// How long the kernel waits for CPUs; without one, it decides.
+    pub deadline: Option<Duration>,
+    /// The exception level at which the image is entered: 1 or 2.
+    pub entry_level: u8,
+    /// The CPU model, where it is not the machine's usual one.
+    pub cpu_model: Option<String>,
+    /// Which of the image's files is booted.
+    pub format: ImageFormat,
+    /// Further arguments for QEMU.
+    pub qemu_arguments: Vec<String>,
+}
+
+/// Which of an image's files is booted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImageFormat {
+    /// The flat file with the header; QEMU follows the boot protocol.
+    #[default]
+    Image,
+    /// The ELF file; QEMU enters it with nothing in its registers.
+    Elf,
+}
+
+impl Default for BootOptions {
+    fn default() -> Self {
+        Self {
+            machine: &MACHINES[0],
+            cpus: 4,
+            policy: Policy::default(),
+            append: None,
+            devicetree: None,
+            timeout: None,
+            deadline: None,
+            entry_level: 1,
+            cpu_model: None,
+            format: ImageFormat::default(),
+            qemu_arguments: Vec::new(),
+        }
+    }
+}
+
+impl BootOptions {
+    /// Checks what can be checked before anything is built or started.
+    ///
+    /// # Errors
+    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::Devicetree`].
+    pub fn check(&self) -> Result<(), Error> {
+        let machine = self.machine;
+        machine.check_cpus(self.cpus)?;
+        match (self.entry_level, machine.entry_level_2) {
+            (1, _) | (2, Some(_)) => {}
+            (level, _) => return Err(Error::EntryLevel { machine: machine.name, level }),
+        }
+        self.devicetree.as_deref().map_or(Ok(()), devicetree::check)
+    }
+
+    /// How long the run may take: what was asked for, or a time that grows with the CPUs and with the kernel's own deadline.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.timeout
+            .unwrap_or_else(|| LIMIT + Duration::from_millis(250) * self.cpus + self.deadline.unwrap_or(Duration::ZERO))
+    }
+}
+
+/// What a boot came to.
+#[derive(Clone, Debug)]
+pub struct BootRun {
+    /// How it went.
+    pub verdict: Verdict,
+    /// What the image reported; `None` if it never began.
+    pub report: Option<Report>,
+    /// The text on the console.
+    pub console: Console,
+    /// QEMU's own messages.
+    pub qemu_messages: String,
+    /// QEMU and its arguments, as a shell takes them.
+    pub command_line: String,
+    /// How long QEMU ran.
+    pub duration: Duration,
+}
+
+/// Boots `image` and judges how it went. The console's text goes to `sink` as it comes.
+///
+/// # Errors
+/// An [`Error`] if the machine could not be started as asked; what goes wrong on a machine that runs is in the verdict.
+pub fn run(
+    host: &Host,
+    image: &BuiltImage,
+    options: &BootOptions,
+    sink: &mut dyn ConsoleSink,
+) -> Result<BootRun, Error> {
+    options.check()?;
+    let arguments = qemu::arguments(options, image);
+    let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
+    let mut console = Console::default();
+    let mut assembly = Assembly::default();
+    let start = Instant::now();
+    let limit = options.limit();
+    let finished = qemu::run(&host.qemu, &arguments, limit, |line| match line {
+        Line::Text(text) => {
+            sink.text(&text);
+            console.push(&text);
+        }
+        Line::Record(record) => {
+            sink.record(&record);
+            assembly.take(record);
+        }
+    })?;
+    let duration = start.elapsed();
+    if console.lines().len() == 0 && !assembly.has_begun() {
+        refused(&finished)?;
+    }
+    let unknown_schema = assembly.unknown_schema();
+    let report = assembly.finish(options.machine.name, finished.ending == Ending::TimedOut);
+    let verdict = match unknown_schema {
+        Some(schema) => {
+            Verdict::Died(format!("the image speaks version {schema} of the records, which is unknown here"))
+        }
+        None => verdict::judge(finished.ending, limit, report.as_ref()),
+    };
+    Ok(BootRun { verdict, report, console, qemu_messages: finished.messages, command_line, duration })
+}
+
+/// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.
+fn refused(finished: &Finished) -> Result<(), Error> {
+    let complaint = finished.messages.lines().rfind(|line| line.starts_with("qemu") && !line.contains("warning:"));
+    match (finished.ending, complaint) {
+        (Ending::Exited(Some(1)), Some(complaint)) => {
+            let message = complaint.split_once(": ").map_or(complaint, |(_, message)| message);
+            Err(Error::QemuRefused { message: message.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A command line that a shell reads back as these words.
+fn shell_line(program: &str, arguments: &[String]) -> String {
+    let plain = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./,=:+@".contains(&byte))
+    };
+    let quote = |word: &str| if plain(word) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) };
+    let words = std::iter::once(program).chain(arguments.iter().map(String::as_str));
+    words.map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_grows_with_cpus_and_deadline_unless_it_is_given() {
+        let four = BootOptions::default();
+        let many = BootOptions { cpus: 512, ..four.clone() };
+        let patient = BootOptions { deadline: Some(Duration::from_secs(100)), ..four.clone() };
+        let hasty = BootOptions { timeout: Some(Duration::from_secs(1)), ..many.clone() };
+        assert!(four.limit() >= LIMIT);
+        assert!(many.limit() > four.limit());
+        assert!(patient.limit() > Duration::from_secs(100));
+        assert_eq!(hasty.limit(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn impossible_boots_are_refused_before_anything_starts() {
+        let options = BootOptions::default();
+        assert!(options.check().is_ok());
+        assert!(BootOptions { cpus: 0, ..options.clone() }.check().is_err());
+        assert!(BootOptions { entry_level: 3, ..options.clone() }.check().is_err());
+        assert!(BootOptions { devicetree: Some("/no/such.dtb".into()), ..options }.check().is_err());
+    }
+
+    #[test]
+    fn command_lines_are_quoted_for_the_shell() {
+        let arguments = ["-append".to_owned(), "a b".to_owned(), "it's".to_owned(), String::new()];
+        assert_eq!(shell_line("qemu", &arguments), r"qemu -append 'a b' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_qemu_that_never_started_is_told_from_a_machine_that_died() {
+        let finished =
+            |code, messages: &str| Finished { ending: Ending::Exited(Some(code)), messages: messages.into() };
+        let refusal = "qemu-system-aarch64: warning: odd\nqemu-system-aarch64: unable to find CPU model 'x'\n";
+        let error = refused(&finished(1, refusal)).unwrap_err();
+        assert_eq!(error.to_string(), "QEMU refused to start: unable to find CPU model 'x'");
+        assert!(refused(&finished(1, "qemu-system-aarch64: warning: odd\n")).is_ok());
+        assert!(refused(&finished(1, "")).is_ok());
+        assert!(refused(&finished(101, refusal)).is_ok());
+    }
+}

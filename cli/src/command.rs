@@ -1,0 +1,123 @@
+//! What the command does with its arguments, and what it says when it fails.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use crate::args::{Action, Arguments, BootArguments};
+use crate::boot::{self, BootRun};
+use crate::console::ConsoleSink;
+use crate::error::Error;
+use crate::exit::ExitStatus;
+use crate::report::ReportFile;
+use crate::verdict::Verdict;
+use crate::{image, setup, style, summary, tree};
+
+/// How many of a dead machine's last console lines are shown.
+const LAST_LINES: usize = 20;
+/// The width of the output where there is no terminal to ask.
+const WIDTH: usize = 100;
+
+/// Does what the words of a command line say.
+#[must_use]
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let action = match Arguments::read(words) {
+        Ok(arguments) => arguments.action(),
+        Err(help) if help.asked_for => {
+            print(&help.text);
+            return ExitStatus::Fine;
+        }
+        Err(refused) => {
+            complain(&refused.text);
+            return ExitStatus::WrongUse;
+        }
+    };
+    let result = match action {
+        Action::Boot(arguments) => boot(&arguments),
+        Action::Doctor => Ok(doctor()),
+    };
+    result.unwrap_or_else(|error| {
+        complain(&error.to_string());
+        ExitStatus::from(&error)
+    })
+}
+
+fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
+    let options = arguments.options()?;
+    let report_file = arguments.report.as_deref().map(ReportFile::open).transpose()?;
+    let host = setup::ensure(options.machine.architecture())?;
+    let image = image::build(&host, options.machine.image, &[])?;
+    let run = boot::run(&host, &image, &options, &mut Terminal)?;
+    if let Some(report) = &run.report {
+        print("\n");
+        if arguments.tree {
+            print(&tree::draw(report, width()));
+            print("\n");
+        }
+        print(&summary::draw(report));
+    }
+    explain(&run);
+    match (report_file, &run.report) {
+        (Some(file), Some(report)) => file.write(report)?,
+        (Some(_), None) => complain("the image reported nothing, so there is no report"),
+        (None, _) => {}
+    }
+    Ok(ExitStatus::from(&run.verdict))
+}
+
+/// Says what went wrong with a run, if anything did.
+fn explain(run: &BootRun) {
+    match &run.verdict {
+        Verdict::AllOnline => {}
+        Verdict::NotAllOnline(problems) => complain(&problems.join("; ")),
+        Verdict::TimedOut(limit) => {
+            last_words(run);
+            complain(&format!("timed out: QEMU was ended after {} s", limit.as_secs_f64()));
+        }
+        Verdict::Died(how) => {
+            last_words(run);
+            complain(&format!("the machine died: {how}"));
+        }
+    }
+}
+
+/// Shows the end of the console, and how to run the machine again.
+fn last_words(run: &BootRun) {
+    let mut text = format!("\n{}\n", style::paint(style::HEADING, "The last lines of the console:"));
+    for line in run.console.last(LAST_LINES) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if !run.qemu_messages.is_empty() {
+        text.push_str(&format!("{}\n{}\n", style::paint(style::HEADING, "QEMU said:"), run.qemu_messages.trim_end()));
+    }
+    text.push_str(&format!("{}\n{}\n", style::paint(style::HEADING, "The command line was:"), run.command_line));
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+fn doctor() -> ExitStatus {
+    let diagnosis = setup::diagnose(&crate::machine::ARM64);
+    print(&diagnosis.text);
+    if diagnosis.healthy { ExitStatus::Fine } else { ExitStatus::HostLacks }
+}
+
+/// Shows a console on the standard output.
+struct Terminal;
+
+impl ConsoleSink for Terminal {
+    fn text(&mut self, line: &str) {
+        print(&format!("{line}\n"));
+    }
+}
+
+/// Prints on the standard output. A reader that went away is no reason to stop: the boot and its report go on.
+fn print(text: &str) {
+    let mut output = anstream::stdout();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+fn complain(sentence: &str) {
+    let _ = writeln!(anstream::stderr(), "{}: {sentence}", style::paint(style::BAD, "reveille"));
+}
+
+fn width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(WIDTH, |(width, _)| usize::from(width.0))
+}

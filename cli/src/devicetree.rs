@@ -1,0 +1,53 @@
+//! Checks a devicetree that someone wants a machine to boot with, before QEMU is started with it.
+
+use std::path::Path;
+
+use dtoolkit::fdt::Fdt;
+
+use crate::error::Error;
+
+/// The first four bytes of a flattened devicetree.
+const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
+
+/// Checks that `path` is a flattened devicetree.
+///
+/// # Errors
+/// [`Error::Devicetree`].
+pub fn check(path: &Path) -> Result<(), Error> {
+    let problem = |problem| Error::Devicetree { path: path.to_owned(), problem };
+    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+    check_bytes(&bytes).map_err(problem)
+}
+
+fn check_bytes(bytes: &[u8]) -> Result<(), String> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err("it does not begin with the magic number 0xd00dfeed (is it a .dts source?)".into());
+    }
+    let total_size = bytes.get(4..8).and_then(|size| size.try_into().ok()).map_or(0, u32::from_be_bytes);
+    if bytes.len() < total_size as usize {
+        return Err(format!("it says {total_size} bytes and has {}", bytes.len()));
+    }
+    Fdt::new(bytes).map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use dtoolkit::model::DeviceTree;
+
+    use super::*;
+
+    #[test]
+    fn a_devicetree_passes() {
+        assert_eq!(check_bytes(&DeviceTree::new().to_dtb()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_devicetree_is_refused_with_a_reason() {
+        let good = DeviceTree::new().to_dtb();
+        let mut without_structure = good.clone();
+        without_structure[8..12].fill(0xff);
+        for bad in [&[][..], b"/dts-v1/;", &MAGIC, &good[..good.len() - 1], &without_structure] {
+            assert!(check_bytes(bad).is_err(), "{bad:?}");
+        }
+    }
+}

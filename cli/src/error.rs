@@ -1,0 +1,85 @@
+//! What keeps the command from doing its work. Each error reads as one sentence after `reveille: `.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::image::ImageError;
+use crate::setup::SetupError;
+
+/// Why the command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no machine of that name.
+    #[error("unknown machine '{name}' (there is: {known})")]
+    UnknownMachine {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// The machine does not take so many CPUs.
+    #[error("the machine {machine} takes 1 to {limit} CPUs, not {asked}")]
+    CpuCount {
+        /// The machine's name.
+        machine: &'static str,
+        /// How many were asked for.
+        asked: u32,
+        /// The most that it takes.
+        limit: u32,
+    },
+    /// The machine cannot enter images at that level.
+    #[error("the machine {machine} cannot enter an image at EL{level}")]
+    EntryLevel {
+        /// The machine's name.
+        machine: &'static str,
+        /// The level.
+        level: u8,
+    },
+    /// The devicetree cannot be used.
+    #[error("cannot use {} as a devicetree: {problem}", path.display())]
+    Devicetree {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The report cannot be written there. Found before the boot.
+    #[error("cannot write the report to {}: {source}", path.display())]
+    ReportPath {
+        /// The file.
+        path: PathBuf,
+        /// What the host says.
+        source: io::Error,
+    },
+    /// Writing the report failed after the boot.
+    #[error("the report in {} is not whole: {source}", path.display())]
+    ReportWrite {
+        /// The file.
+        path: PathBuf,
+        /// What the host says.
+        source: io::Error,
+    },
+    /// The host lacks something.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The image could not be made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// QEMU could not be started.
+    #[error("cannot run {program}: {source}")]
+    QemuStart {
+        /// The program.
+        program: String,
+        /// What the host says.
+        source: io::Error,
+    },
+    /// QEMU did not accept its arguments.
+    #[error("QEMU refused to start: {message}")]
+    QemuRefused {
+        /// What it said.
+        message: String,
+    },
+    /// Someone asked the command to end.
+    #[error("interrupted")]
+    Interrupted,
+}

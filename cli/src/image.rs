@@ -1,0 +1,263 @@
+//! Builds the images that machines boot: runs cargo in the images' own workspace, then makes the file that a boot loader takes.
+//!
+//! [`toolchain`](crate::toolchain) says with what; [`flatten`] turns the ELF file into an arm64 Image.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::machine::{self, Architecture};
+use crate::setup::Host;
+use crate::toolchain::{Linker, StandardLibrary, clean_environment};
+
+pub mod flatten;
+
+/// A kind of image, and where it comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ImageKind {
+    /// Its package in the images' workspace, and the name of its binary.
+    pub package: &'static str,
+    /// The instruction set that it is built for.
+    pub architecture: &'static Architecture,
+    /// The file that a boot loader takes.
+    pub container: Container,
+}
+
+/// The form in which a boot loader takes an image, beside the ELF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// The arm64 Image: flat, with a header of 64 bytes.
+    Arm64Image,
+}
+
+/// The reference kernel on arm64.
+pub static KERNEL: ImageKind =
+    ImageKind { package: "reveille-kernel", architecture: &machine::ARM64, container: Container::Arm64Image };
+
+/// An image that is ready to boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// With symbols.
+    pub elf: PathBuf,
+    /// What a boot loader takes.
+    pub flat: PathBuf,
+}
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The images' workspace is not where it should be.
+    #[error("no images to build in {} (set REVEILLE_ROOT to the source tree)", .0.display())]
+    NoSources(PathBuf),
+    /// Cargo did not build it.
+    #[error("building {package} failed: {reason}")]
+    Build {
+        /// The package.
+        package: &'static str,
+        /// What became of cargo.
+        reason: String,
+    },
+    /// The ELF file is not one that can be booted.
+    #[error("{} cannot be made bootable: {source}", path.display())]
+    Flatten {
+        /// The ELF file.
+        path: PathBuf,
+        /// Why.
+        source: flatten::FlattenError,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the host says.
+        source: io::Error,
+    },
+}
+
+/// The source tree: `REVEILLE_ROOT`, or where this command was built.
+#[must_use]
+pub fn root() -> PathBuf {
+    std::env::var_os("REVEILLE_ROOT").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned(),
+        PathBuf::from,
+    )
+}
+
+/// Builds `kind` with these cargo features, and shows cargo's progress on the standard error stream.
+///
+/// Builds that run at the same time wait for each other. An image with other features has other files.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result<BuiltImage, ImageError> {
+    let root = root();
+    let sources = root.join("images");
+    if !sources.join("Cargo.toml").is_file() {
+        return Err(ImageError::NoSources(sources));
+    }
+    let target_directory = root.join("target/images");
+    create_directory(&target_directory)?;
+    let _lock = lock(&target_directory.join("build.lock"))?;
+    let executable = run_cargo(host, kind, features, &sources, &target_directory)?;
+
+    let mut directory = target_directory.join("built").join(kind.architecture.target);
+    if !features.is_empty() {
+        directory.push(features.join("+"));
+    }
+    create_directory(&directory)?;
+    let elf_bytes = fs::read(&executable).map_err(file_error(&executable))?;
+    let flat_bytes = match kind.container {
+        Container::Arm64Image => flatten::arm64_image(&elf_bytes),
+    }
+    .map_err(|source| ImageError::Flatten { path: executable, source })?;
+    let elf = directory.join(kind.package);
+    let flat = directory.join(kind.package).with_extension("Image");
+    replace(&elf, &elf_bytes)?;
+    replace(&flat, &flat_bytes)?;
+    Ok(BuiltImage { elf, flat })
+}
+
+/// Runs cargo and returns the file that it linked.
+fn run_cargo(
+    host: &Host,
+    kind: &'static ImageKind,
+    features: &[&str],
+    sources: &Path,
+    target_directory: &Path,
+) -> Result<PathBuf, ImageError> {
+    let failed = |reason: String| ImageError::Build { package: kind.package, reason };
+    let mut command = cargo_command(host, kind, features);
+    command.current_dir(sources).arg("--target-dir").arg(target_directory);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut cargo = command.spawn().map_err(|error| failed(format!("cargo does not start: {error}")))?;
+    let messages =
+        cargo.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
+    let executable = messages.filter_map(|message| linked_file(&message, kind.package)).last();
+    let status = cargo.wait().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(format!("cargo ended with {status}")));
+    }
+    executable.ok_or_else(|| failed("cargo linked nothing of that name".into()))
+}
+
+fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
+    let toolchain = &host.toolchain;
+    let mut command = Command::new(&toolchain.cargo);
+    clean_environment(&mut command, toolchain.rustc.is_none());
+    if let Some(rustc) = &toolchain.rustc {
+        command.env("RUSTC", rustc);
+    }
+    command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
+    command.args(["--target", kind.architecture.target, "--package", kind.package]);
+    if !features.is_empty() {
+        command.arg("--features").arg(features.join(","));
+    }
+    if toolchain.standard_library == StandardLibrary::FromSource {
+        // Stable compilers build `core` when they are told that they bootstrap themselves.
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
+    }
+    if let Linker::Program(program) = &host.linker {
+        let name = kind.architecture.target.to_uppercase().replace(['-', '.'], "_");
+        command.env(format!("CARGO_TARGET_{name}_LINKER"), program);
+    }
+    command
+}
+
+/// The executable in one of cargo's messages, if it is that of `package`.
+fn linked_file(message: &str, package: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    (message["target"]["name"] == package).then_some(())?;
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+fn create_directory(path: &Path) -> Result<(), ImageError> {
+    fs::create_dir_all(path).map_err(file_error(path))
+}
+
+fn lock(path: &Path) -> Result<File, ImageError> {
+    let file = File::create(path).map_err(file_error(path))?;
+    if file.try_lock().is_err() {
+        eprintln!("reveille: waiting for another build of the images");
+        file.lock().map_err(file_error(path))?;
+    }
+    Ok(file)
+}
+
+/// Writes `path` in one step, so that a QEMU which starts meanwhile never reads half of it.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    let half = path.with_extension("half");
+    fs::write(&half, bytes).map_err(file_error(&half))?;
+    fs::rename(&half, path).map_err(file_error(path))
+}
+
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> ImageError + use<'_> {
+    move |source| ImageError::File { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolchain::Toolchain;
+
+    fn host(standard_library: StandardLibrary, rustc: Option<&str>, linker: Linker) -> Host {
+        Host {
+            qemu: "qemu-system-aarch64".into(),
+            toolchain: Toolchain {
+                cargo: "cargo".into(),
+                rustc: rustc.map(PathBuf::from),
+                release: "1.96.0".into(),
+                sysroot: "/usr".into(),
+                standard_library,
+            },
+            linker,
+        }
+    }
+
+    fn arguments(command: &Command) -> Vec<String> {
+        command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
+    fn variable(command: &Command, name: &str) -> Option<String> {
+        let (_, value) = command.get_envs().find(|(key, _)| *key == name)?;
+        Some(value?.to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn an_installed_target_is_built_the_plain_way() {
+        let command = cargo_command(&host(StandardLibrary::Installed, None, Linker::Bundled), &KERNEL, &[]);
+        assert!(!arguments(&command).iter().any(|argument| argument.starts_with("-Z")));
+        assert_eq!(variable(&command, "RUSTC_BOOTSTRAP"), None);
+        assert_eq!(variable(&command, "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER"), None);
+    }
+
+    #[test]
+    fn without_the_target_core_is_built_from_source() {
+        let linker = Linker::Program("/usr/bin/ld.lld".into());
+        let host = host(StandardLibrary::FromSource, Some("/usr/bin/rustc"), linker);
+        let command = cargo_command(&host, &KERNEL, &["dead-cpu", "slow"]);
+        let arguments = arguments(&command);
+        assert!(arguments.contains(&"-Zbuild-std=core,alloc,compiler_builtins".into()));
+        assert!(arguments.windows(2).any(|pair| pair == ["--features", "dead-cpu,slow"]));
+        assert_eq!(variable(&command, "RUSTC").as_deref(), Some("/usr/bin/rustc"));
+        assert_eq!(variable(&command, "RUSTC_BOOTSTRAP").as_deref(), Some("1"));
+        let linker = variable(&command, "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER");
+        assert_eq!(linker.as_deref(), Some("/usr/bin/ld.lld"));
+    }
+
+    #[test]
+    fn the_linked_file_is_found_among_cargos_messages() {
+        let message =
+            r#"{"reason":"compiler-artifact","target":{"name":"reveille-kernel"},"executable":"/t/reveille-kernel"}"#;
+        assert_eq!(linked_file(message, "reveille-kernel"), Some("/t/reveille-kernel".into()));
+        assert_eq!(linked_file(message, "other"), None);
+        assert_eq!(linked_file("warning: text", "reveille-kernel"), None);
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"reveille-kernel"},"executable":null}"#;
+        assert_eq!(linked_file(library, "reveille-kernel"), None);
+    }
+}

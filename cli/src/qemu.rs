@@ -1,0 +1,268 @@
+//! Runs QEMU: its arguments, and one run of it with a time limit.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::boot::{BootOptions, ImageFormat};
+use crate::console::{Line, Splitter};
+use crate::error::Error;
+use crate::image::BuiltImage;
+use crate::interrupt;
+
+/// How often a run looks up from its console, to see whether it was interrupted.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How much of QEMU's own messages is kept.
+const KEPT_MESSAGES: usize = 64 << 10;
+
+/// QEMU's arguments for a boot.
+#[must_use]
+pub fn arguments(options: &BootOptions, image: &BuiltImage) -> Vec<String> {
+    let machine = options.machine;
+    let mut qemu_machine = machine.qemu_machine.to_owned();
+    if let (2, Some(property)) = (options.entry_level, machine.entry_level_2) {
+        qemu_machine = format!("{qemu_machine},{property}");
+    }
+    let file = match options.format {
+        ImageFormat::Image => &image.flat,
+        ImageFormat::Elf => &image.elf,
+    };
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut arguments: Vec<String> = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+    add(&["-machine", &qemu_machine, "-cpu", options.cpu_model.as_deref().unwrap_or(machine.cpu_model)]);
+    add(&["-smp", &options.cpus.to_string(), "-m", machine.memory]);
+    // Without a NIC, because packages of QEMU without its recommended ones lack the NIC's ROM.
+    add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    add(&["-semihosting-config", "enable=on,target=native"]);
+    add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
+    if let Some(devicetree) = &options.devicetree {
+        add(&["-dtb", &text(devicetree)]);
+    }
+    arguments.extend(options.qemu_arguments.iter().cloned());
+    arguments
+}
+
+fn kernel_command_line(options: &BootOptions) -> String {
+    let mut words = vec!["reveille.exit=semihosting".to_owned(), format!("reveille.policy={}", options.policy)];
+    words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
+    words.extend(options.append.clone());
+    words.join(" ")
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// QEMU ended by itself with this exit code; without one a signal ended it.
+    Exited(Option<i32>),
+    /// It was ended when its time was over.
+    TimedOut,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub ending: Ending,
+    /// QEMU's own messages.
+    pub messages: String,
+}
+
+/// Ends and reaps QEMU, however this process leaves the run.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and been reaped.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `program`, for `limit` at most, and hands on its console's lines as they come.
+///
+/// # Errors
+/// [`Error::QemuStart`], [`Error::Interrupted`].
+pub fn run(
+    program: &Path,
+    arguments: &[String],
+    limit: Duration,
+    mut line: impl FnMut(Line),
+) -> Result<Finished, Error> {
+    let start_error = |source| Error::QemuStart { program: program.display().to_string(), source };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let end = Instant::now() + limit;
+    let mut running = Running(command.spawn().map_err(start_error)?);
+    let (Some(stdout), Some(stderr)) = (running.0.stdout.take(), running.0.stderr.take()) else {
+        return Err(start_error(io::ErrorKind::BrokenPipe.into()));
+    };
+    let (sender, receiver) = sync_channel(256);
+    let reader = std::thread::spawn(move || read_lines(stdout, &sender));
+    let messages = std::thread::spawn(move || read_messages(stderr));
+
+    let mut timed_out = !take_lines(&receiver, end, &mut line)?;
+    let status = if timed_out { None } else { wait_until(&mut running.0, end).map_err(start_error)? };
+    timed_out |= status.is_none();
+    drop(running);
+    // What it said before it was ended.
+    receiver.iter().for_each(line);
+    join(reader);
+    let ending = if timed_out { Ending::TimedOut } else { Ending::Exited(status.and_then(|status| status.code())) };
+    Ok(Finished { ending, messages: join(messages) })
+}
+
+/// Hands on lines until the console is closed (`true`) or the time is over (`false`).
+fn take_lines(receiver: &Receiver<Line>, end: Instant, line: &mut impl FnMut(Line)) -> Result<bool, Error> {
+    loop {
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        match receiver.recv_timeout(left.min(GLANCE)) {
+            Ok(next) => line(next),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(true),
+        }
+    }
+}
+
+/// Waits for a child that has closed its console. `None` if the time is over before it ends.
+fn wait_until(child: &mut Child, end: Instant) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= end {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn read_lines(mut stdout: impl Read, sender: &SyncSender<Line>) {
+    let mut splitter = Splitter::default();
+    let mut bytes = [0; 16 << 10];
+    while let Ok(count @ 1..) = stdout.read(&mut bytes) {
+        for line in splitter.push(&bytes[..count]) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    }
+    for line in splitter.finish() {
+        let _ = sender.send(line);
+    }
+}
+
+fn read_messages(mut stderr: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut bytes = [0; 4 << 10];
+    while let Ok(count @ 1..) = stderr.read(&mut bytes) {
+        kept.extend(&bytes[..count.min(KEPT_MESSAGES.saturating_sub(kept.len()))]);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// The thread's result; its panic, if it had one, goes on here.
+fn join<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    fn image() -> BuiltImage {
+        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into() }
+    }
+
+    fn pair<'a>(arguments: &'a [String], option: &str) -> Option<&'a str> {
+        let position = arguments.iter().position(|argument| argument == option)?;
+        arguments.get(position + 1).map(String::as_str)
+    }
+
+    #[test]
+    fn a_plain_boot_is_four_cpus_at_el1_from_the_image() {
+        let arguments = arguments(&BootOptions::default(), &image());
+        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3"));
+        assert_eq!(pair(&arguments, "-cpu"), Some("cortex-a57"));
+        assert_eq!(pair(&arguments, "-smp"), Some("4"));
+        assert_eq!(pair(&arguments, "-nic"), Some("none"));
+        assert_eq!(pair(&arguments, "-kernel"), Some("kernel.Image"));
+        assert_eq!(pair(&arguments, "-append"), Some("reveille.exit=semihosting reveille.policy=parallel"));
+        assert_eq!(pair(&arguments, "-dtb"), None);
+    }
+
+    #[test]
+    fn every_option_reaches_qemu() {
+        let options = BootOptions {
+            cpus: 64,
+            policy: Policy::Serial,
+            append: Some("maxcpus=2".into()),
+            devicetree: Some("x.dtb".into()),
+            deadline: Some(Duration::from_micros(1_500_000)),
+            entry_level: 2,
+            cpu_model: Some("max".into()),
+            format: ImageFormat::Elf,
+            qemu_arguments: vec!["-icount".into(), "shift=0".into()],
+            ..BootOptions::default()
+        };
+        let arguments = arguments(&options, &image());
+        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on"));
+        assert_eq!(pair(&arguments, "-cpu"), Some("max"));
+        assert_eq!(pair(&arguments, "-smp"), Some("64"));
+        assert_eq!(pair(&arguments, "-kernel"), Some("kernel"));
+        assert_eq!(pair(&arguments, "-dtb"), Some("x.dtb"));
+        let append = "reveille.exit=semihosting reveille.policy=serial reveille.timeout_ms=1500 maxcpus=2";
+        assert_eq!(pair(&arguments, "-append"), Some(append));
+        assert!(arguments.ends_with(&["-icount".into(), "shift=0".into()]));
+    }
+
+    fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {
+        let mut lines = Vec::new();
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let finished = run(Path::new("/bin/sh"), &arguments, limit, |line| lines.push(line)).unwrap();
+        (finished, lines)
+    }
+
+    #[test]
+    fn a_run_keeps_its_lines_messages_and_exit_code() {
+        let (finished, lines) = shell("echo one; echo oops >&2; printf two; exit 101", Duration::from_secs(20));
+        assert_eq!(finished.ending, Ending::Exited(Some(101)));
+        assert_eq!(finished.messages, "oops\n");
+        assert_eq!(lines, [Line::Text("one".into()), Line::Text("two".into())]);
+    }
+
+    #[test]
+    fn a_run_ends_at_its_limit_with_what_it_said() {
+        let start = Instant::now();
+        let (finished, lines) = shell("echo waiting; exec sleep 60", Duration::from_millis(500));
+        assert_eq!(finished.ending, Ending::TimedOut);
+        assert_eq!(lines, [Line::Text("waiting".into())]);
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_run_that_closes_its_console_and_stays_ends_at_its_limit() {
+        let (finished, _) = shell("exec >&- 2>&-; exec sleep 60", Duration::from_millis(500));
+        assert_eq!(finished.ending, Ending::TimedOut);
+    }
+
+    #[test]
+    fn a_run_that_a_signal_ends_has_no_exit_code() {
+        let (finished, _) = shell("kill -9 $$", Duration::from_secs(20));
+        assert_eq!(finished.ending, Ending::Exited(None));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run(Path::new("/no/such/qemu"), &[], Duration::from_secs(1), |_| {}).unwrap_err();
+        assert!(error.to_string().contains("/no/such/qemu"), "{error}");
+    }
+}

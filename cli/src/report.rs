@@ -1,0 +1,260 @@
+//! The report of a run: a contract with those who read the file (`docs/report.schema.json`), and the model that everything
+//! else draws from. [`assemble`] makes it from an image's records.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use reveille_trace_format::{KICK, ONLINE, Outcome, Phase};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+pub mod assemble;
+#[cfg(test)]
+pub(crate) mod sample;
+
+/// What an image reported about one boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The version of this format: [`reveille_trace_format::SCHEMA`].
+    pub schema: u32,
+    /// The machine's name.
+    pub machine: String,
+    /// The image's name.
+    pub image: String,
+    /// The image's version.
+    pub image_version: String,
+    /// How the run ended; all figures are final only if it is [`End::Done`].
+    pub end: End,
+    /// The exception level at which the image was entered.
+    pub entry_level: u8,
+    /// The boot CPU's hardware id.
+    pub boot_hw_id: u64,
+    /// How many CPUs were asked for, the boot CPU included.
+    pub asked_count: u32,
+    /// How many of these are online.
+    pub online_count: u32,
+    /// Whether every proof passed.
+    pub passed: bool,
+    /// Which CPUs are what.
+    pub masks: Masks,
+    /// Nanoseconds of work for the bring-up before the first kick.
+    pub prepare_ns: u64,
+    /// Nanoseconds from the first kick to the last CPU online.
+    pub bringup_ns: u64,
+    /// The CPUs, by their logical number.
+    pub cpus: Vec<CpuReport>,
+    /// The CPUs that the machine's description names and that could not be used.
+    pub left_out: Vec<LeftOut>,
+    /// The checks that the CPUs really work.
+    pub proofs: Vec<Proof>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The image said that it was done.
+    Done,
+    /// It was ended when its time was over.
+    TimedOut,
+    /// The machine ended before the image was done.
+    Died,
+}
+
+/// Which CPUs are what, by logical number, in ascending order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Masks {
+    /// Those that can ever come up.
+    pub possible: Vec<u32>,
+    /// Those that their method can start.
+    pub present: Vec<u32>,
+    /// Those that take interrupts and work.
+    pub online: Vec<u32>,
+    /// Those on which threads are scheduled.
+    pub active: Vec<u32>,
+}
+
+/// What became of a CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuReport {
+    /// Its logical number.
+    pub index: u32,
+    /// What the hardware calls it.
+    pub hw_id: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, where it is not online.
+    pub reason: Option<String>,
+    /// How many of its oldest events were lost for want of room.
+    pub lost_events: u32,
+    /// What happened on it, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// An event of a CPU's trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// The function, or what happened.
+    pub name: String,
+    /// Nanoseconds since the image was entered.
+    pub ns: u64,
+    /// Begin or end of a span, or one moment.
+    pub phase: Phase,
+    /// The CPU that it was done to, where it was another.
+    pub target: Option<u32>,
+}
+
+/// A CPU that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// The name of its node.
+    pub node: String,
+    /// Its hardware id, where one could be read.
+    pub hw_id: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Whether the machine's description is at fault, rather than someone having asked for fewer CPUs.
+    pub fault: bool,
+}
+
+/// A check that the CPUs really work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// What was checked.
+    pub name: String,
+    /// Whether it held on every CPU.
+    pub passed: bool,
+    /// The figures, or what went wrong.
+    pub detail: String,
+}
+
+impl CpuReport {
+    /// When it came online, if it did and the event was not lost.
+    #[must_use]
+    pub fn online_ns(&self) -> Option<u64> {
+        self.events.iter().find(|event| event.name == ONLINE).map(|event| event.ns)
+    }
+}
+
+impl Report {
+    /// The bring-up as the events tell it: from the first kick to the last CPU online. `None` if either is not there.
+    #[must_use]
+    pub fn bringup_ns_of_events(&self) -> Option<u64> {
+        let events = || self.cpus.iter().flat_map(|cpu| &cpu.events);
+        let first_kick = events().filter(|event| event.name == KICK).map(|event| event.ns).min()?;
+        let last_online = events().filter(|event| event.name == ONLINE).map(|event| event.ns).max()?;
+        last_online.checked_sub(first_kick)
+    }
+}
+
+/// The file that a report goes to, opened before the boot so that nothing is lost afterwards.
+#[derive(Debug)]
+pub struct ReportFile {
+    path: PathBuf,
+    file: File,
+    /// The file was not there before, and has nothing in it yet.
+    fresh: bool,
+}
+
+impl ReportFile {
+    /// Opens `path`. A report that is there stays until it is replaced.
+    ///
+    /// # Errors
+    /// [`Error::ReportPath`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let fresh = !path.exists();
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|source| Error::ReportPath { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, fresh })
+    }
+
+    /// Writes `report` into it.
+    ///
+    /// # Errors
+    /// [`Error::ReportWrite`].
+    pub fn write(mut self, report: &Report) -> Result<(), Error> {
+        let written = self.replace_with(report);
+        self.fresh &= written.is_err();
+        written.map_err(|source| Error::ReportWrite { path: self.path.clone(), source })
+    }
+
+    fn replace_with(&mut self, report: &Report) -> io::Result<()> {
+        let mut json = serde_json::to_vec_pretty(report)?;
+        json.push(b'\n');
+        // Pipes and devices have no length to set.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(&json)
+    }
+}
+
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        if self.fresh {
+            // An empty file is of no use to anyone, and no harm if it stays.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bringup_is_the_last_online_minus_the_first_kick() {
+        let report = sample::two_cpus();
+        assert_eq!(report.bringup_ns_of_events(), Some(report.bringup_ns));
+        let mut alone = report;
+        alone.cpus.pop();
+        alone.cpus[0].events.retain(|event| event.name != KICK);
+        assert_eq!(alone.bringup_ns_of_events(), None);
+    }
+
+    #[test]
+    fn a_written_report_reads_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("report.json");
+        std::fs::write(&path, "x".repeat(100_000)).unwrap();
+        let report = sample::dead_cpu();
+        ReportFile::open(&path).unwrap().write(&report).unwrap();
+        let read: Report = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(read, report);
+    }
+
+    #[test]
+    fn a_report_that_is_never_written_leaves_files_as_they_were() {
+        let directory = tempfile::tempdir().unwrap();
+        let new = directory.path().join("new.json");
+        drop(ReportFile::open(&new).unwrap());
+        assert!(!new.exists());
+        let old = directory.path().join("old.json");
+        std::fs::write(&old, "old").unwrap();
+        drop(ReportFile::open(&old).unwrap());
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_noticed_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [directory.path().to_owned(), directory.path().join("no/such/report.json")] {
+            assert!(matches!(ReportFile::open(&path), Err(Error::ReportPath { .. })), "{}", path.display());
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_noticed() {
+        let file = ReportFile::open(Path::new("/dev/full")).unwrap();
+        assert!(matches!(file.write(&sample::two_cpus()), Err(Error::ReportWrite { .. })));
+    }
+}

@@ -1,0 +1,262 @@
+//! Makes a [`Report`] from an image's records, whatever order CPUs come in and however early the records break off.
+
+use std::collections::BTreeMap;
+
+use reveille_trace_format::{Record, SCHEMA};
+
+use super::{CpuReport, End, Event, LeftOut, Masks, Proof, Report};
+
+/// Takes the records of a run in the order in which they come.
+#[derive(Clone, Debug, Default)]
+pub struct Assembly {
+    stage: Option<Stage>,
+}
+
+/// What an image has said so far.
+#[derive(Clone, Debug)]
+struct Stage {
+    schema: u32,
+    image: String,
+    version: String,
+    entry_level: u8,
+    boot_hw_id: u64,
+    cpus: BTreeMap<u32, CpuReport>,
+    masks: Masks,
+    events: BTreeMap<u32, Vec<Event>>,
+    left_out: Vec<LeftOut>,
+    proofs: Vec<Proof>,
+    done: Option<Done>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    asked: u32,
+    online: u32,
+    prepare_ns: u64,
+    bringup_ns: u64,
+    passed: bool,
+}
+
+impl Assembly {
+    /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins anew.
+    pub fn take(&mut self, record: Record<String>) {
+        if let Record::Boot { schema, image, version, entry_level, boot_hw_id } = record {
+            self.stage = Some(Stage::new(schema, image, version, entry_level, boot_hw_id));
+        } else if let Some(stage) = &mut self.stage {
+            stage.take(record);
+        }
+    }
+
+    /// The version of the records, if it is one that this host does not know.
+    #[must_use]
+    pub fn unknown_schema(&self) -> Option<u32> {
+        self.stage.as_ref().map(|stage| stage.schema).filter(|schema| *schema != SCHEMA)
+    }
+
+    /// Whether an image has begun to run.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.stage.is_some()
+    }
+
+    /// The report of the run, if an image ran. `timed_out` says that the run was ended when its time was over.
+    #[must_use]
+    pub fn finish(self, machine: &str, timed_out: bool) -> Option<Report> {
+        self.stage.map(|stage| stage.finish(machine, timed_out))
+    }
+}
+
+impl Stage {
+    fn new(schema: u32, image: String, version: String, entry_level: u8, boot_hw_id: u64) -> Self {
+        Self {
+            schema,
+            image,
+            version,
+            entry_level,
+            boot_hw_id,
+            cpus: BTreeMap::new(),
+            masks: Masks::default(),
+            events: BTreeMap::new(),
+            left_out: Vec::new(),
+            proofs: Vec::new(),
+            done: None,
+        }
+    }
+
+    fn take(&mut self, record: Record<String>) {
+        match record {
+            Record::Boot { .. } => {}
+            Record::Cpu { index, hw_id, possible, present, online, active, outcome, reason, lost_events } => {
+                let masks = &mut self.masks;
+                set(&mut masks.possible, index, possible);
+                set(&mut masks.present, index, present);
+                set(&mut masks.online, index, online);
+                set(&mut masks.active, index, active);
+                let cpu = CpuReport { index, hw_id, outcome, reason, lost_events, events: Vec::new() };
+                self.cpus.insert(index, cpu);
+            }
+            Record::LeftOut { node, hw_id, reason, fault } => {
+                self.left_out.push(LeftOut { node, hw_id, reason, fault });
+            }
+            Record::Event { cpu, ns, phase, name, target } => {
+                self.events.entry(cpu).or_default().push(Event { name, ns, phase, target });
+            }
+            Record::Proof { name, passed, detail } => self.proofs.push(Proof { name, passed, detail }),
+            Record::Done { asked, online, prepare_ns, bringup_ns, passed } => {
+                self.done = Some(Done { asked, online, prepare_ns, bringup_ns, passed });
+            }
+        }
+    }
+
+    fn finish(mut self, machine: &str, timed_out: bool) -> Report {
+        for cpu in self.cpus.values_mut() {
+            cpu.events = self.events.remove(&cpu.index).unwrap_or_default();
+        }
+        let end = match self.done {
+            _ if timed_out => End::TimedOut,
+            Some(_) => End::Done,
+            None => End::Died,
+        };
+        // What an image did not come to say is what its records add up to.
+        let done = self.done.unwrap_or(Done {
+            asked: self.masks.present.len() as u32,
+            online: self.masks.online.len() as u32,
+            prepare_ns: 0,
+            bringup_ns: 0,
+            passed: false,
+        });
+        Report {
+            schema: SCHEMA,
+            machine: machine.to_owned(),
+            image: self.image,
+            image_version: self.version,
+            end,
+            entry_level: self.entry_level,
+            boot_hw_id: self.boot_hw_id,
+            asked_count: done.asked,
+            online_count: done.online,
+            passed: done.passed,
+            masks: self.masks,
+            prepare_ns: done.prepare_ns,
+            bringup_ns: done.bringup_ns,
+            cpus: self.cpus.into_values().collect(),
+            left_out: self.left_out,
+            proofs: self.proofs,
+        }
+    }
+}
+
+/// Puts `index` into an ascending list, or takes it out.
+fn set(list: &mut Vec<u32>, index: u32, member: bool) {
+    match (list.binary_search(&index), member) {
+        (Err(position), true) => list.insert(position, index),
+        (Ok(position), false) => drop(list.remove(position)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reveille_trace_format::{Outcome, Phase};
+
+    use super::*;
+
+    fn boot(image: &str) -> Record<String> {
+        Record::Boot { schema: SCHEMA, image: image.into(), version: "0.1.0".into(), entry_level: 1, boot_hw_id: 0 }
+    }
+
+    fn cpu(index: u32, outcome: Outcome) -> Record<String> {
+        let online = outcome == Outcome::Online;
+        Record::Cpu {
+            index,
+            hw_id: u64::from(index),
+            possible: true,
+            present: true,
+            online,
+            active: online,
+            outcome,
+            reason: (!online).then(|| "no answer".to_owned()),
+            lost_events: 0,
+        }
+    }
+
+    fn event(cpu: u32, ns: u64, phase: Phase, name: &str) -> Record<String> {
+        Record::Event { cpu, ns, phase, name: name.into(), target: None }
+    }
+
+    fn done(asked: u32, online: u32) -> Record<String> {
+        Record::Done { asked, online, prepare_ns: 7, bringup_ns: 9, passed: true }
+    }
+
+    fn assemble(records: impl IntoIterator<Item = Record<String>>) -> Option<Report> {
+        let mut assembly = Assembly::default();
+        records.into_iter().for_each(|record| assembly.take(record));
+        assembly.finish("virt", false)
+    }
+
+    #[test]
+    fn cpus_come_in_any_order_and_events_keep_theirs() {
+        let report = assemble([
+            boot("kernel"),
+            event(1, 5, Phase::Begin, "secondary_entry"),
+            cpu(2, Outcome::Online),
+            cpu(0, Outcome::Online),
+            event(0, 1, Phase::Begin, "start_kernel"),
+            cpu(1, Outcome::Online),
+            event(1, 6, Phase::Instant, "online"),
+            done(3, 3),
+        ])
+        .unwrap();
+        assert_eq!(report.masks.online, [0, 1, 2]);
+        assert_eq!(report.cpus.iter().map(|cpu| cpu.index).collect::<Vec<_>>(), [0, 1, 2]);
+        let names: Vec<_> = report.cpus[1].events.iter().map(|event| (event.name.as_str(), event.ns)).collect();
+        assert_eq!(names, [("secondary_entry", 5), ("online", 6)]);
+        assert_eq!((report.end, report.asked_count, report.prepare_ns, report.bringup_ns), (End::Done, 3, 7, 9));
+    }
+
+    #[test]
+    fn a_dead_cpu_keeps_its_reason_and_its_missing_ends() {
+        let report = assemble([
+            boot("kernel"),
+            cpu(0, Outcome::Online),
+            cpu(1, Outcome::Stuck),
+            event(1, 5, Phase::Begin, "secondary_start_kernel"),
+            done(2, 1),
+        ])
+        .unwrap();
+        assert_eq!((report.masks.online.as_slice(), report.masks.present.as_slice()), (&[0][..], &[0, 1][..]));
+        assert_eq!(report.cpus[1].reason.as_deref(), Some("no answer"));
+        assert_eq!(report.cpus[1].events.len(), 1);
+    }
+
+    #[test]
+    fn records_that_break_off_still_make_a_report() {
+        let report = assemble([boot("kernel"), cpu(0, Outcome::Online), cpu(1, Outcome::TimedOut)]).unwrap();
+        assert_eq!((report.end, report.asked_count, report.online_count, report.passed), (End::Died, 2, 1, false));
+    }
+
+    #[test]
+    fn without_an_image_there_is_no_report() {
+        assert_eq!(assemble([done(1, 1)]), None);
+    }
+
+    #[test]
+    fn a_second_image_begins_anew() {
+        let report =
+            assemble([boot("loader"), cpu(3, Outcome::Online), boot("kernel"), cpu(0, Outcome::Online)]).unwrap();
+        assert_eq!((report.image.as_str(), report.cpus.len()), ("kernel", 1));
+    }
+
+    #[test]
+    fn another_schema_is_noticed() {
+        let mut assembly = Assembly::default();
+        assembly.take(Record::Boot {
+            schema: 2,
+            image: "kernel".into(),
+            version: "9".into(),
+            entry_level: 1,
+            boot_hw_id: 0,
+        });
+        assert_eq!(assembly.unknown_schema(), Some(2));
+    }
+}

@@ -1,0 +1,144 @@
+//! Shows a report in words: a line for each CPU, then what the boot as a whole came to.
+
+use std::fmt::Write;
+
+use reveille_trace_format::Outcome;
+
+use crate::report::{CpuReport, Proof, Report};
+use crate::style::{self, paint};
+
+/// The lines of the CPUs and the summary.
+#[must_use]
+pub fn draw(report: &Report) -> String {
+    let mut text = String::new();
+    let id_width = report.cpus.iter().map(|cpu| format!("{:#x}", cpu.hw_id).len()).max().unwrap_or(0);
+    let index_width = report.cpus.iter().map(|cpu| cpu.index.to_string().len()).max().unwrap_or(0);
+    for cpu in &report.cpus {
+        let _ = writeln!(text, "{}", cpu_line(cpu, index_width, id_width));
+    }
+    let _ = writeln!(text);
+    let all = report.online_count == report.asked_count;
+    let count = format!("{} of {} CPUs online", report.online_count, report.asked_count);
+    let level = report.entry_level;
+    let _ = writeln!(
+        text,
+        "{} on {}, {} entered at EL{level}",
+        paint(if all { style::GOOD } else { style::BAD }, count),
+        report.machine,
+        report.image
+    );
+    let _ = writeln!(
+        text,
+        "prepare {} ms, bring-up {} ms (first kick to last CPU online)",
+        milliseconds(report.prepare_ns),
+        milliseconds(report.bringup_ns)
+    );
+    report.proofs.iter().for_each(|proof| text.push_str(&proof_line(proof)));
+    for left_out in &report.left_out {
+        let id = left_out.hw_id.map_or(String::new(), |id| format!(" ({id:#x})"));
+        let line = format!("left out: {}{id}: {}", left_out.node, left_out.reason);
+        let _ = writeln!(text, "{}", if left_out.fault { paint(style::BAD, line) } else { line });
+    }
+    text.push_str(&doubts(report));
+    text
+}
+
+fn cpu_line(cpu: &CpuReport, index_width: usize, id_width: usize) -> String {
+    let (style, outcome) = match cpu.outcome {
+        Outcome::Online => (style::GOOD, "online"),
+        Outcome::NotAsked => (style::FAINT, "not asked for"),
+        Outcome::Failed => (style::BAD, "failed"),
+        Outcome::TimedOut => (style::BAD, "timed out"),
+        Outcome::Stuck => (style::BAD, "stuck"),
+    };
+    let mut line = format!("CPU {:<index_width$}  {:<#id_width$x}  {}", cpu.index, cpu.hw_id, paint(style, outcome));
+    if let (Outcome::Online, Some(ns)) = (cpu.outcome, cpu.online_ns()) {
+        let _ = write!(line, "  at {} ms", milliseconds(ns));
+    }
+    if let Some(reason) = &cpu.reason {
+        let _ = write!(line, "  {reason}");
+    }
+    if cpu.lost_events > 0 {
+        let lost = format!("  ({} events lost)", cpu.lost_events);
+        line.push_str(&paint(style::ODD, lost));
+    }
+    line
+}
+
+fn proof_line(proof: &Proof) -> String {
+    let (style, outcome) = if proof.passed { (style::GOOD, "passed") } else { (style::BAD, "failed") };
+    format!("proof {}: {}, {}\n", proof.name, paint(style, outcome), proof.detail)
+}
+
+/// Where the report's own figures do not agree, which is the image's mistake.
+fn doubts(report: &Report) -> String {
+    match report.bringup_ns_of_events() {
+        Some(ns) if ns != report.bringup_ns && report.cpus.iter().all(|cpu| cpu.lost_events == 0) => {
+            let doubt = format!("by its events, the bring-up took {} ms", milliseconds(ns));
+            format!("{}\n", paint(style::ODD, doubt))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Nanoseconds as milliseconds with three decimals.
+#[must_use]
+pub fn milliseconds(ns: u64) -> String {
+    let microseconds = ns.saturating_add(500) / 1000;
+    format!("{}.{:03}", microseconds / 1000, microseconds % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{LeftOut, sample};
+
+    fn plain(report: &Report) -> String {
+        anstream::adapter::strip_str(&draw(report)).to_string()
+    }
+
+    #[test]
+    fn a_good_boot() {
+        let expected = "\
+CPU 0  0x0  online
+CPU 1  0x1  online  at 0.101 ms
+
+2 of 2 CPUs online on virt, kernel entered at EL1
+prepare 0.012 ms, bring-up 0.050 ms (first kick to last CPU online)
+proof ipi: passed, one to and from each
+";
+        assert_eq!(plain(&sample::two_cpus()), expected);
+    }
+
+    #[test]
+    fn a_dead_cpu_a_left_out_one_and_lost_events() {
+        let mut report = sample::dead_cpu();
+        report.cpus[0].lost_events = 3;
+        report.left_out =
+            vec![LeftOut { node: "cpu@2".into(), hw_id: Some(1), reason: "a duplicate".into(), fault: true }];
+        let expected = "\
+CPU 0  0x0  online  (3 events lost)
+CPU 1  0x1  timed out  last stage reached: none; AFFINITY_INFO says ON_PENDING
+
+1 of 2 CPUs online on virt, kernel entered at EL1
+prepare 0.012 ms, bring-up 0.000 ms (first kick to last CPU online)
+proof ipi: passed, one to and from each
+left out: cpu@2 (0x1): a duplicate
+";
+        assert_eq!(plain(&report), expected);
+    }
+
+    #[test]
+    fn a_bringup_that_its_events_do_not_bear_out_is_said() {
+        let mut report = sample::two_cpus();
+        report.bringup_ns = 1;
+        assert!(plain(&report).contains("by its events, the bring-up took 0.050 ms"));
+    }
+
+    #[test]
+    fn times_are_rounded_to_microseconds() {
+        assert_eq!(milliseconds(0), "0.000");
+        assert_eq!(milliseconds(3_811_500), "3.812");
+        assert_eq!(milliseconds(12_345_678_901), "12345.679");
+    }
+}
