@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::error::Error;
+use crate::setup::SetupError;
 use crate::verdict::Verdict;
 
 /// What the command's exit code says.
@@ -49,7 +50,8 @@ impl From<&Error> for ExitStatus {
             | Error::EntryLevel { .. }
             | Error::Devicetree { .. }
             | Error::ReportPath { .. }
-            | Error::QemuRefused { .. } => Self::WrongUse,
+            | Error::QemuRefused { .. }
+            | Error::Setup(SetupError::Consent(_)) => Self::WrongUse,
             Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::ReportWrite { .. } => Self::HostLacks,
             Error::Interrupted => Self::Interrupted,
         }
@@ -86,6 +88,8 @@ mod tests {
             (Error::QemuRefused { message: "no".into() }, 2),
             (Error::QemuStart { program: "qemu".into(), source: source() }, 3),
             (Error::ReportWrite { path: "x".into(), source: source() }, 3),
+            (Error::Setup(SetupError::Consent("maybe".into())), 2),
+            (Error::Setup(SetupError::StillMissing("ld.lld".into())), 3),
             (Error::Interrupted, 130),
         ];
         for (error, code) in table {

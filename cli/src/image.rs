@@ -157,6 +157,8 @@ fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
     if toolchain.standard_library == StandardLibrary::FromSource {
         // Stable compilers build `core` when they are told that they bootstrap themselves.
         command.env("RUSTC_BOOTSTRAP", "1");
+        // What future compilers think of `core` is not for the user to mend.
+        command.env("CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY", "never");
         command.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
     }
     if let Linker::Program(program) = &host.linker {

@@ -1,9 +1,26 @@
-//! Sees to it that the host has what boots need.
-use crate::machine::Architecture;
-use crate::toolchain::{self, Linker, Toolchain};
-use std::path::PathBuf;
+//! Sees to it that the host has what boots need: QEMU, a Rust toolchain for the images, a linker.
+//!
+//! [`plan`] decides what is to be done from facts alone, [`apt`] installs packages where that can be done, and this module
+//! gathers the facts, asks where it must, and reports.
 
-/// What a host offers to boots.
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::machine::Architecture;
+use crate::style::{self, paint};
+use crate::toolchain::{self, Linker, StandardLibrary, Toolchain, on_path, output};
+use plan::{Consent, Decision, Facts, Need, PackageManager, Privilege, Step};
+
+pub mod apt;
+pub mod plan;
+
+/// One lock for the whole machine, whoever runs and from whatever source tree.
+const LOCK: &str = "/tmp/reveille-setup.lock";
+
+/// What a host offers to boots of one architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// QEMU for the architecture.
@@ -13,31 +30,289 @@ pub struct Host {
     /// Links them.
     pub linker: Linker,
 }
-/// Why.
+
+/// Why a host cannot boot anything.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Missing.
-    #[error("something is missing")]
-    Missing,
+    /// `REVEILLE_SETUP` makes no sense.
+    #[error("REVEILLE_SETUP is auto, ask or never, not '{0}'")]
+    Consent(String),
+    /// Something is missing, and may not or cannot be installed from here.
+    #[error("{missing} {verb} missing, and {why}; this installs what is needed:\n{commands}", verb = if *.several { "are" } else { "is" })]
+    Missing {
+        /// What is missing.
+        missing: String,
+        /// Whether these are several things.
+        several: bool,
+        /// Why it is not installed.
+        why: &'static str,
+        /// How to do it by hand.
+        commands: String,
+    },
+    /// An installation failed.
+    #[error("setting this host up failed: {command}: {reason}")]
+    Step {
+        /// What was run.
+        command: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// Everything was installed, and still something is not there.
+    #[error("{0} cannot be found, although it was just installed")]
+    StillMissing(String),
+    /// The machine-wide lock cannot be had.
+    #[error("cannot lock {LOCK}: {0}")]
+    Lock(#[source] io::Error),
 }
-/// Ensures.
+
+/// What of a host's tools was found.
+struct Found {
+    qemu: Option<PathBuf>,
+    toolchain: Option<Toolchain>,
+    linker: Option<Linker>,
+}
+
+impl Found {
+    fn look(architecture: &Architecture) -> Self {
+        let toolchain = toolchain::find(architecture.target);
+        let linker = toolchain::find_linker(toolchain.as_ref());
+        Self { qemu: on_path(architecture.qemu), toolchain, linker }
+    }
+
+    fn missing(&self) -> Vec<Need> {
+        let needs = [
+            (self.qemu.is_none(), Need::Qemu),
+            (self.toolchain.is_none(), Need::Toolchain),
+            (self.linker.is_none(), Need::Linker),
+        ];
+        needs.into_iter().filter_map(|(missing, need)| missing.then_some(need)).collect()
+    }
+
+    fn host(self) -> Result<Host, Vec<Need>> {
+        let missing = self.missing();
+        match self {
+            Self { qemu: Some(qemu), toolchain: Some(toolchain), linker: Some(linker) } => {
+                Ok(Host { qemu, toolchain, linker })
+            }
+            _ => Err(missing),
+        }
+    }
+}
+
+/// Sees to it that the host has what boots of `architecture` need, and installs what is missing if it may. What is done, and
+/// how much is fetched, is said on the standard error stream.
+///
+/// # Errors
+/// [`SetupError`].
 pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
-    let toolchain = toolchain::find(architecture.target);
-    let linker = toolchain::find_linker(toolchain.as_ref());
-    Ok(Host {
-        qemu: toolchain::on_path(architecture.qemu).ok_or(SetupError::Missing)?,
-        toolchain: toolchain.ok_or(SetupError::Missing)?,
-        linker: linker.ok_or(SetupError::Missing)?,
-    })
+    if let Ok(host) = Found::look(architecture).host() {
+        return Ok(host);
+    }
+    let consent = consent()?;
+    let _lock = lock(Path::new(LOCK)).map_err(SetupError::Lock)?;
+    // Another process may have installed it while this one waited.
+    let missing = match Found::look(architecture).host() {
+        Ok(host) => return Ok(host),
+        Err(missing) => missing,
+    };
+    let facts = gather(architecture, missing, consent);
+    match plan::decide(&facts, architecture) {
+        Decision::Nothing => {}
+        Decision::Refuse(why) => return Err(refusal(&facts, architecture, why)),
+        Decision::Install { steps, ask } => {
+            announce(&facts, architecture, &steps);
+            if ask && !confirmed() {
+                return Err(refusal(&facts, architecture, "you said no"));
+            }
+            for step in &steps {
+                perform(step, facts.privilege)?;
+            }
+        }
+    }
+    Found::look(architecture)
+        .host()
+        .map_err(|missing| SetupError::StillMissing(plan::names(&missing, architecture).join(" and ")))
 }
-/// Diagnosis.
+
+/// What `REVEILLE_SETUP` allows: by itself, to ask on a terminal and to go ahead without one.
+fn consent() -> Result<Consent, SetupError> {
+    let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let wish = std::env::var_os("REVEILLE_SETUP").map(|wish| wish.to_string_lossy().into_owned());
+    plan::consent(wish.as_deref(), terminal).map_err(SetupError::Consent)
+}
+
+/// Takes the lock, and says so if it must wait.
+fn lock(path: &Path) -> io::Result<File> {
+    // Reading is enough to lock, and all that another user's file allows. Creating comes second, because creation in a
+    // directory that everyone writes to is refused where another user's file is there.
+    let file = File::open(path).or_else(|_| File::options().append(true).create(true).open(path))?;
+    if file.try_lock().is_err() {
+        eprintln!("reveille: waiting for another set-up of this host");
+        file.lock()?;
+    }
+    Ok(file)
+}
+
+fn gather(architecture: &Architecture, missing: Vec<Need>, consent: Consent) -> Facts {
+    let manager = PackageManager::ALL.into_iter().find(|manager| on_path(manager.program()).is_some());
+    let mut facts = Facts {
+        manager,
+        privilege: privilege(),
+        rustup: on_path("rustup").is_some(),
+        rust_source_packages: false,
+        consent,
+        missing,
+    };
+    if manager == Some(PackageManager::Apt) {
+        let rust_is_offered = || apt::price(plan::APT_RUST_PACKAGES).is_some();
+        let packages = plan::packages(&Facts { rust_source_packages: true, ..facts.clone() }, architecture);
+        // On a fresh machine the lists of packages are empty.
+        if facts.may_install() && apt::price(&packages).is_none() {
+            eprintln!("reveille: refreshing the lists of packages");
+            // If this fails, so does the installation, with a better message.
+            let _ = apt::update(facts.privilege);
+        }
+        facts.rust_source_packages = rust_is_offered();
+    }
+    facts
+}
+
+fn privilege() -> Privilege {
+    if output(Command::new("id").arg("-u")).is_some_and(|user| user.trim() == "0") {
+        Privilege::Root
+    } else if output(Command::new("sudo").args(["-n", "true"])).is_some() {
+        Privilege::Sudo
+    } else {
+        Privilege::None
+    }
+}
+
+fn refusal(facts: &Facts, architecture: &Architecture, why: &'static str) -> SetupError {
+    SetupError::Missing {
+        missing: plan::names(&facts.missing, architecture).join(" and "),
+        several: facts.missing.len() > 1,
+        why,
+        commands: by_hand(facts, architecture),
+    }
+}
+
+/// The commands that install what is missing, a line each.
+fn by_hand(facts: &Facts, architecture: &Architecture) -> String {
+    plan::commands(facts, architecture).iter().map(|command| format!("  {command}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Says what is going to be installed, and how much that is.
+fn announce(facts: &Facts, architecture: &Architecture, steps: &[Step]) {
+    let mut text = format!("reveille: this host lacks {}\n", plan::names(&facts.missing, architecture).join(" and "));
+    for step in steps {
+        match step {
+            Step::Apt(packages) => {
+                let _ = write!(text, "reveille: installing the packages {}", packages.join(", "));
+                if let Some(price) = apt::price(packages) {
+                    let _ = write!(text, ": {price}");
+                }
+                text.push('\n');
+            }
+            Step::RustupTarget(target) => {
+                let _ = writeln!(
+                    text,
+                    "reveille: adding the Rust target {target} with rustup, which shows how much it fetches"
+                );
+            }
+        }
+    }
+    eprint!("{text}");
+}
+
+fn confirmed() -> bool {
+    eprint!("Go ahead? [Y/n] ");
+    let _ = io::stderr().flush();
+    let mut answer = String::new();
+    match io::stdin().read_line(&mut answer) {
+        Ok(1..) => matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"),
+        _ => false,
+    }
+}
+
+fn perform(step: &Step, privilege: Privilege) -> Result<(), SetupError> {
+    match step {
+        Step::Apt(packages) => apt::install(packages, privilege),
+        Step::RustupTarget(target) => {
+            let mut command = Command::new("rustup");
+            toolchain::clean_environment(&mut command, true);
+            apt::run(command.args(["target", "add", target]))
+        }
+    }
+}
+
+/// What `reveille doctor` says.
+#[derive(Clone, Debug)]
 pub struct Diagnosis {
-    /// Text.
+    /// A line for each thing that boots need, and what to do about those that are missing.
     pub text: String,
-    /// Healthy.
+    /// Nothing is missing.
     pub healthy: bool,
 }
-/// Diagnoses.
-pub fn diagnose(_: &Architecture) -> Diagnosis {
-    Diagnosis { text: String::new(), healthy: true }
+
+/// Says what the host has of what boots of `architecture` need, and what is missing. Changes nothing.
+#[must_use]
+pub fn diagnose(architecture: &Architecture) -> Diagnosis {
+    let found = Found::look(architecture);
+    let first_line = |program: &Path| {
+        let text = output(Command::new(program).arg("--version")).unwrap_or_default();
+        format!("{}, {}", program.display(), text.lines().next().unwrap_or("which does not tell its version"))
+    };
+    let qemu = found.qemu.as_deref().map(first_line);
+    let toolchain = found.toolchain.as_ref().map(|toolchain| {
+        let core = match toolchain.standard_library {
+            StandardLibrary::Installed => "with the target installed",
+            StandardLibrary::FromSource => "which builds the target's core from source",
+        };
+        format!("{}, Rust {} {core}", toolchain.sysroot.display(), toolchain.release)
+    });
+    let linker = found.linker.as_ref().map(|linker| match linker {
+        Linker::Bundled => "rust-lld of the toolchain".to_owned(),
+        Linker::Program(program) => first_line(program),
+    });
+    let mut text = String::new();
+    for (need, tool) in [(Need::Qemu, qemu), (Need::Toolchain, toolchain), (Need::Linker, linker)] {
+        let state =
+            tool.map_or_else(|| paint(style::BAD, "missing"), |tool| format!("{} {tool}", paint(style::GOOD, "ok")));
+        let _ = writeln!(text, "{:<14} {state}", need.title());
+    }
+    let missing = found.missing();
+    let healthy = missing.is_empty();
+    if !healthy {
+        let facts = gather(architecture, missing, Consent::Never);
+        let _ = writeln!(text, "\nThis installs what is missing:\n{}", by_hand(&facts, architecture));
+    }
+    Diagnosis { text, healthy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_held_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let first = lock(&path).unwrap();
+        assert!(File::open(&path).unwrap().try_lock().is_err());
+        drop(first);
+        assert!(File::open(&path).unwrap().try_lock().is_ok());
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let error = SetupError::Missing {
+            missing: "qemu-system-aarch64".into(),
+            several: false,
+            why: "REVEILLE_SETUP is never",
+            commands: "  apt-get install x".into(),
+        };
+        let expected = "qemu-system-aarch64 is missing, and REVEILLE_SETUP is never; this installs what is needed:\n  \
+                        apt-get install x";
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -74,34 +74,35 @@ fn flatten(elf: &[u8]) -> Result<Vec<u8>, FlattenError> {
 
 #[cfg(test)]
 mod tests {
+    use object::elf::{ET_EXEC, FileFlags, Machine, OsAbi, ProgramFlags};
     use object::write::elf::{FileHeader, ProgramHeader, Writer};
 
     use super::*;
 
     /// An ELF file with these segments: physical address, bytes.
-    fn elf(machine: u16, segments: &[(u64, &[u8])]) -> Vec<u8> {
+    fn elf(machine: Machine, segments: &[(u64, &[u8])]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(Endianness::Little, true, &mut bytes);
         writer.reserve_file_header();
         writer.reserve_program_headers(segments.len() as u32);
-        let offsets: Vec<u64> = segments.iter().map(|(_, data)| writer.reserve(data.len(), 8) as u64).collect();
+        let offsets: Vec<u64> = segments.iter().map(|(_, data)| writer.reserve(data.len() as u64, 8)).collect();
         writer
             .write_file_header(&FileHeader {
-                os_abi: 0,
+                os_abi: OsAbi(0),
                 abi_version: 0,
-                e_type: object::elf::ET_EXEC,
+                e_type: ET_EXEC,
                 e_machine: machine,
                 e_entry: 0,
-                e_flags: 0,
+                e_flags: FileFlags(0),
             })
             .unwrap();
         writer.write_align_program_headers();
         for ((address, data), offset) in segments.iter().zip(&offsets) {
             writer.write_program_header(&ProgramHeader {
                 p_type: PT_LOAD,
-                p_flags: 0,
+                p_flags: ProgramFlags(0),
                 p_offset: *offset,
-                p_vaddr: 0xffff_0000_0000_0000 + address,
+                p_vaddr: 0xffff_0000_0000_0000 | address,
                 p_paddr: *address,
                 p_filesz: data.len() as u64,
                 p_memsz: data.len() as u64 + 16,
