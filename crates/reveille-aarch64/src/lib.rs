@@ -1,5 +1,26 @@
-//! Wakes arm64 CPUs for the crate [`reveille`].
+//! Wakes arm64 CPUs for the crate [`reveille`]: what they execute first, what they read before their MMU is on, and how
+//! firmware is asked to start them.
+//!
+//! - [`boot_table`]: what a CPU reads while its MMU is off, and the contract of its caches.
+//! - [`entry`]: the entry code itself and [`entry::BootTable`], the table it reads.
+//! - [`psci`]: the enable method `psci` (Arm DEN0022).
+//! - [`cache`]: cleaning memory to the point of coherency.
+//!
+//! `entry` and `cache` exist on arm64 only; the rest builds, and is tested, on any host.
 
 #![no_std]
 
+#[cfg(test)]
+#[macro_use]
+extern crate std;
+
+pub mod boot_table;
+#[cfg(target_arch = "aarch64")]
+pub mod cache;
+#[cfg(target_arch = "aarch64")]
+pub mod entry;
 pub mod psci;
+
+/// The affinity fields of MPIDR_EL1: Aff3 in bits 39:32, Aff2, Aff1 and Aff0 in bits 23:0. The bits that a CPU's id may have
+/// set.
+pub const AFFINITY_MASK: u64 = 0xff_00ff_ffff;

@@ -99,10 +99,12 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// An empty ring with room for as many events as `entries` has.
-    #[must_use]
-    pub fn new(entries: &'a [Entry]) -> Self {
-        Self { entries, written: AtomicU32::new(0) }
+    crate::sync::const_unless_loom! {
+        /// An empty ring with room for as many events as `entries` has.
+        #[must_use]
+        pub fn new(entries: &'a [Entry]) -> Self {
+            Self { entries, written: AtomicU32::new(0) }
+        }
     }
 
     /// Writes an event. On the ring's own CPU only, with its MMU and caches on.

@@ -1,0 +1,179 @@
+//! The boot CPU, from its first Rust to the init thread (Linux's `init/main.c`).
+
+use dtoolkit::fdt::Fdt;
+use reveille::{CpuIndex, HwId};
+use reveille_runtime::arch::gic_v3::GicV3;
+use reveille_runtime::arch::head::BootArguments;
+use reveille_runtime::arch::{interrupts, memory_map, power, processor, timer};
+use reveille_runtime::cpus::SMP;
+use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
+use reveille_trace_format::{Record, SCHEMA};
+use spin::Once;
+
+use crate::names::name;
+use crate::options::Options;
+use crate::{proof, report, smp};
+
+static GIC: Once<GicV3> = Once::new();
+
+/// What the boot has found, for the init thread.
+struct Boot {
+    options: Options,
+    smp: smp::Setup,
+}
+
+#[unsafe(no_mangle)]
+fn image_main(arguments: BootArguments) -> ! {
+    start_kernel(arguments)
+}
+
+fn start_kernel(arguments: BootArguments) -> ! {
+    clock::set_origin(arguments.entry_ticks);
+    trace::begin(name::start_kernel, 0);
+    let boot_cpu = smp_setup_processor_id();
+    boot_cpu_init();
+    let fdt = find_devicetree(&arguments).unwrap_or_else(|reason| panic!("{reason}"));
+    let boot = setup_arch(&fdt, &arguments, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
+    setup_per_cpu_areas();
+    smp_prepare_boot_cpu();
+    sched_init();
+    init_irq(&fdt, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
+    interrupts::enable();
+    rest_init(boot)
+}
+
+fn smp_setup_processor_id() -> HwId {
+    let _span = trace::span(name::smp_setup_processor_id);
+    processor::hw_id()
+}
+
+fn boot_cpu_init() {
+    let _span = trace::span(name::boot_cpu_init);
+    SMP.masks.boot_cpu_init();
+}
+
+/// The devicetree that was handed over, or the one that a known board keeps at a fixed place.
+fn find_devicetree(arguments: &BootArguments) -> Result<Fdt<'static>, &'static str> {
+    // The first translation tables map the GiB of the image, and that of the devicetree where one was handed over.
+    let gibibyte = |address: usize| address >> 30;
+    let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
+    let known = known.filter(|&address| gibibyte(address) == gibibyte(memory_map::image().start));
+    // SAFETY: mapped, as the comment above says; a devicetree does not cross its GiB on the boards that are known, and the
+    // boot protocol keeps it within 2 MiB.
+    let at = |address| unsafe { devicetree::at(address) };
+    match arguments.devicetree {
+        0 => known.map(at).find(Result::is_ok).unwrap_or(Err("no devicetree was handed over")),
+        address => at(address),
+    }
+}
+
+/// Memory, the console, and which CPUs there are (Linux's `arch/arm64/kernel/setup.c`).
+fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> Result<Boot, &'static str> {
+    let _span = trace::span(name::setup_arch);
+    let options = setup_machine_fdt(fdt);
+    {
+        let _span = trace::span(name::paging_init);
+        memory::init(fdt)?;
+    }
+    if let Err(reason) = console::init(fdt) {
+        // Nobody will read this; the next console may.
+        println!("{reason}");
+    }
+    println!("Booting on CPU {boot_cpu}, entered at EL{}", arguments.entry_level);
+    console::tell_host(&Record::Boot {
+        schema: SCHEMA,
+        image: "kernel",
+        version: env!("CARGO_PKG_VERSION"),
+        entry_level: arguments.entry_level,
+        boot_hw_id: boot_cpu.0,
+    });
+    let methods = smp::psci_dt_init(fdt);
+    let smp = smp::smp_init_cpus(fdt, boot_cpu, &options, methods);
+    Ok(Boot { options, smp })
+}
+
+fn setup_machine_fdt(fdt: &Fdt<'_>) -> Options {
+    let _span = trace::span(name::setup_machine_fdt);
+    let options = Options::from_command_line(devicetree::command_line(fdt));
+    if options.semihosting {
+        power::use_semihosting();
+    }
+    options
+}
+
+fn setup_per_cpu_areas() {
+    let _span = trace::span(name::setup_per_cpu_areas);
+    if let Err(reason) = per_cpu::setup_per_cpu_areas(&SMP.masks.possible.snapshot()) {
+        panic!("{reason}");
+    }
+}
+
+/// From here on the boot CPU uses its own per-CPU area (Linux's `smp_prepare_boot_cpu` sets the offset there).
+fn smp_prepare_boot_cpu() {
+    let _span = trace::span(name::smp_prepare_boot_cpu);
+    smp::store_features();
+}
+
+fn sched_init() {
+    let _span = trace::span(name::sched_init);
+    thread::adopt_boot_idle();
+}
+
+/// The interrupt controller, and the timer on this CPU.
+fn init_irq(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
+    {
+        let _span = trace::span(name::time_init);
+        timer::init(fdt)?;
+    }
+    let _span = trace::span(name::init_IRQ);
+    let gic = GicV3::init(fdt)?;
+    interrupt_controller::register(GIC.call_once(|| gic));
+    interrupt_controller::init_this_cpu(boot_cpu)
+}
+
+/// Starts the init thread; the boot CPU's own thread idles from here on.
+fn rest_init(boot: Boot) -> ! {
+    {
+        let _span = trace::span(name::rest_init);
+        if let Err(reason) = thread::spawn("init", CpuIndex::BOOT, move || kernel_init(boot)) {
+            panic!("{reason}");
+        }
+    }
+    trace::end(name::start_kernel);
+    trace::begin(name::cpu_startup_entry, 0);
+    thread::idle()
+}
+
+/// The init thread.
+fn kernel_init(boot: Boot) {
+    trace::end(name::cpu_startup_entry);
+    trace::begin(name::kernel_init, 0);
+    let brought_up = kernel_init_freeable(&boot);
+    trace::end(name::kernel_init);
+    let proofs = proof::run();
+    let passed = report::tell(&boot.smp, &brought_up, &proofs);
+    power::exit(u8::from(!passed))
+}
+
+fn kernel_init_freeable(boot: &Boot) -> smp::BroughtUp {
+    let _span = trace::span(name::kernel_init_freeable);
+    let mut bringup = smp::Bringup::new(&boot.smp, &boot.options);
+    bringup.smp_prepare_cpus();
+    do_pre_smp_initcalls();
+    let brought_up = bringup.smp_init();
+    sched_init_smp();
+    brought_up
+}
+
+/// What must run before other CPUs do. This kernel has no such calls yet: its per-CPU threads come with hotplug.
+fn do_pre_smp_initcalls() {
+    let _span = trace::span(name::do_pre_smp_initcalls);
+}
+
+/// Threads may be placed on every CPU that is online.
+fn sched_init_smp() {
+    let _span = trace::span(name::sched_init_smp);
+    for cpu in SMP.masks.online.snapshot().iter() {
+        SMP.masks.active.insert(cpu);
+    }
+}

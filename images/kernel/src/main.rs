@@ -1,0 +1,23 @@
+//! The reference kernel. It follows the SMP boot of Linux arm64 5.14 under the names of its functions, proves that every CPU
+//! works, tells the host what happened, and ends the run.
+//!
+//! In the order of the boot:
+//!
+//! - [`init`]: the boot CPU, from `start_kernel` to the init thread;
+//! - [`smp`]: which CPUs there are, what they own, how they are brought up;
+//! - [`secondary`]: a new CPU, from its entry to its idle thread;
+//! - [`proof`]: interrupts, timers and work on every CPU;
+//! - [`report`]: what the host is told.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod init;
+mod names;
+mod options;
+mod proof;
+mod report;
+mod secondary;
+mod smp;

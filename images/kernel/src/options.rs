@@ -1,0 +1,37 @@
+//! What the command line asks of this kernel, beside Linux's own options for CPUs.
+
+use core::time::Duration;
+
+use reveille::{Policy, SmpOptions, Timeout};
+
+/// The options of a boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// `nosmp`, `maxcpus=N`, `nr_cpus=N`.
+    pub smp: SmpOptions,
+    /// `reveille.policy=parallel|serial|K`: how many CPUs may be on their way at once.
+    pub policy: Policy,
+    /// `reveille.timeout_ms=N`: how long to wait for CPUs, from the last kick.
+    pub timeout: Timeout,
+    /// `reveille.exit=semihosting`: tell the host how it went. Where no debugger listens the kernel switches off instead.
+    pub semihosting: bool,
+}
+
+impl Options {
+    /// Reads them. Words that are none of these, and values that cannot be read, are passed over.
+    pub fn from_command_line(line: &str) -> Self {
+        let value = |name: &str| line.split_ascii_whitespace().filter_map(|word| word.strip_prefix(name)).next_back();
+        let policy = match value("reveille.policy=") {
+            Some("serial") => Policy::SERIAL,
+            Some(count) => count.parse().map_or(Policy::PARALLEL, Policy::at_most),
+            None => Policy::PARALLEL,
+        };
+        let timeout = value("reveille.timeout_ms=").and_then(|milliseconds| milliseconds.parse().ok());
+        Self {
+            smp: SmpOptions::from_command_line(line),
+            policy,
+            timeout: timeout.map_or(Timeout::DEFAULT, |ms| Timeout::new(Duration::from_millis(ms), Duration::ZERO)),
+            semihosting: value("reveille.exit=") == Some("semihosting"),
+        }
+    }
+}

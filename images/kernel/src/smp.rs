@@ -1,0 +1,246 @@
+//! Which CPUs there are, what they own, how they are brought up (Linux's `arch/arm64/kernel/smp.c` and `kernel/cpu.c`).
+//!
+//! Linux brings CPUs up one after the other. Here all are kicked before any is waited for, so `cpu_up` of a CPU ends with its
+//! kick and the wait is that of all: docs/paths/linux-psci.md says what else differs for that reason.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use dtoolkit::fdt::Fdt;
+use reveille::topology::{FdtOptions, LeftOut};
+use reveille::{
+    CallError, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Plan, Platform, Summary, Topology,
+};
+use reveille_aarch64::AFFINITY_MASK;
+use reveille_aarch64::boot_table::{Environment, Park, Start};
+use reveille_aarch64::entry::BootTable;
+use reveille_aarch64::psci::{Conduit, Psci, PsciNode};
+use reveille_runtime::arch::processor::Features;
+use reveille_runtime::arch::{interrupts, power};
+use reveille_runtime::cpus::{self, SMP};
+use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::thread::Thread;
+use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
+use reveille_trace_format::Record;
+use spin::{Mutex, MutexGuard, Once};
+
+use crate::names::name;
+use crate::options::Options;
+use crate::secondary::secondary_start_kernel;
+
+static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
+static BOOT_TABLE: Once<BootTable> = Once::new();
+
+reveille_runtime::per_cpu! {
+    static FEATURES: Once<Features> = Once::new();
+}
+
+/// The enable methods of this machine, in the order in which the topology counts them.
+pub type Methods = Vec<&'static dyn EnableMethod>;
+
+/// What `setup_arch` has found about CPUs.
+pub struct Setup {
+    methods: Methods,
+    outcomes: Vec<Outcome>,
+    /// Whether a CPU was left out because the devicetree is wrong.
+    pub faults: bool,
+}
+
+/// Notes this CPU's features, to be compared with the boot CPU's (Linux's `cpuinfo_store_cpu`).
+pub fn store_features() {
+    FEATURES.call_once(Features::of_this_cpu);
+}
+
+/// The first register in which `cpu`, which was online once, differs from the boot CPU.
+pub fn feature_difference(cpu: CpuIndex) -> Option<(&'static str, u64, u64)> {
+    FEATURES.of(cpu).get()?.first_difference(FEATURES.of(CpuIndex::BOOT).get()?)
+}
+
+/// Finds PSCI in the devicetree, and makes the table that CPUs boot from.
+pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
+    let _span = trace::span(name::psci_dt_init);
+    let node = match PsciNode::from_fdt(fdt) {
+        Ok(node) => node,
+        Err(error) => {
+            println!("PSCI: {error}");
+            return Methods::new();
+        }
+    };
+    power::use_psci(node.conduit);
+    let park = match node.conduit {
+        Conduit::Smc => Park::CpuOffSmc,
+        Conduit::Hvc => Park::CpuOffHvc,
+    };
+    // The image is mapped to itself.
+    let table = BootTable::seal(&Environment::of_this_cpu(), park, |address| address as u64);
+    let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
+    vec![Box::leak(Box::new(Psci::new(node, table.entry_point()))) as &dyn EnableMethod]
+}
+
+/// Reads the CPUs from the devicetree and enters those with a usable method into the possible mask.
+pub fn smp_init_cpus(fdt: &Fdt<'_>, boot_cpu: HwId, options: &Options, methods: Methods) -> Setup {
+    let _span = trace::span(name::smp_init_cpus);
+    let mut topology = TOPOLOGY.lock();
+    *topology = Topology::new(boot_cpu);
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.smp.nr_cpus };
+    let mut faults = false;
+    let read = topology.read_fdt(fdt, &fdt_options, &mut |left_out| {
+        faults |= left_out.reason.is_fault();
+        report_left_out(&left_out);
+    });
+    match read {
+        Ok(findings) if !findings.boot_cpu_found => {
+            faults = true;
+            println!("The devicetree does not name the boot CPU {boot_cpu}: no other CPU will be started");
+        }
+        Ok(_) => {}
+        Err(error) => {
+            faults = true;
+            println!("{error}: no other CPU will be started");
+        }
+    }
+    let topology: &'static Topology = MutexGuard::leak(topology);
+    cpus::set_topology(topology);
+    let mut setup = Setup { methods, outcomes: vec![Outcome::NotAsked; topology.cpus().len()], faults };
+    SMP.init_cpus(&plan(&setup.methods, options), &mut setup.outcomes);
+    setup
+}
+
+/// Says, to people and the host, that a CPU was left out.
+fn report_left_out(left_out: &LeftOut<'_>) {
+    // Node names are 31 characters in a tree that keeps to the specification.
+    let node: alloc::string::String = left_out.node.chars().take(64).collect();
+    let mut reason = alloc::string::String::new();
+    let _ = write!(reason, "{}", left_out.reason);
+    println!("CPU node {node} is left out: {reason}");
+    console::tell_host(&Record::LeftOut {
+        node: &node,
+        hw_id: left_out.hw_id.map(|hw_id| hw_id.0),
+        reason: &reason,
+        fault: left_out.reason.is_fault(),
+    });
+}
+
+fn plan<'a>(methods: &'a [&'static dyn EnableMethod], options: &Options) -> Plan<'a> {
+    Plan { topology: cpus::topology(), methods, options: options.smp, policy: options.policy, timeout: options.timeout }
+}
+
+/// What the bring-up came to.
+pub struct BroughtUp {
+    /// How many CPUs were asked for, and how many of them are online.
+    pub summary: Summary,
+    /// What became of each CPU, by its index.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The bring-up of all CPUs, on the init thread.
+pub struct Bringup<'a> {
+    plan: Plan<'a>,
+    outcomes: Vec<Outcome>,
+}
+
+impl<'a> Bringup<'a> {
+    /// The bring-up of what `setup` has found.
+    pub fn new(setup: &'a Setup, options: &Options) -> Self {
+        Self { plan: plan(&setup.methods, options), outcomes: setup.outcomes.clone() }
+    }
+
+    /// Enters every CPU that can be started into the present mask.
+    pub fn smp_prepare_cpus(&mut self) {
+        let _span = trace::span(name::smp_prepare_cpus);
+        SMP.prepare_cpus(&self.plan, &mut self.outcomes);
+    }
+
+    /// Brings the present CPUs up. Prints nothing between the first kick and the last arrival.
+    pub fn smp_init(mut self) -> BroughtUp {
+        let _span = trace::span(name::smp_init);
+        let present = SMP.masks.present.snapshot().count();
+        println!("Bringing up secondary CPUs: {} present, {:?}", present, self.plan.policy);
+        let summary = {
+            let _span = trace::span(name::bringup_nonboot_cpus);
+            SMP.bring_up(&self.plan, &Control, &mut self.outcomes)
+        };
+        smp_cpus_done(&summary);
+        BroughtUp { summary, outcomes: self.outcomes }
+    }
+}
+
+fn smp_cpus_done(summary: &Summary) {
+    let _span = trace::span(name::smp_cpus_done);
+    println!("Brought up {} of {} CPUs", summary.online, summary.asked);
+}
+
+/// The control CPU's side of a bring-up.
+struct Control;
+
+/// The spans that lead to the call of the enable method, outermost first.
+const KICK_SPANS: [reveille::trace::Name; 5] =
+    [name::cpu_up, name::bringup_cpu, name::__cpu_up, name::boot_secondary, name::cpu_psci_cpu_boot];
+
+impl Platform for Control {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn relax(&self) {
+        interrupts::relax();
+    }
+
+    /// Its idle thread, whose stack it starts on, and its boot record. Its per-CPU area was made with all others.
+    fn prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
+        let table = BOOT_TABLE.get().ok_or(failed("boot table", "there is none"))?;
+        if table.is_set(cpu.index) {
+            return Ok(());
+        }
+        trace::prepare(cpu.index);
+        let idle = Thread::fork_idle(cpu.index).map_err(|reason| failed("fork_idle", reason))?;
+        let start = Start {
+            hw_id: cpu.hw_id,
+            claim: SMP.claim_word(cpu.index),
+            entry: secondary_start_kernel,
+            stack_top: idle.stack_top() as u64,
+            thread_pointer: per_cpu::offset(cpu.index) as u64,
+            argument: Arc::into_raw(idle) as u64,
+        };
+        // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
+        // tables that the boot table was sealed with, and the claim word is in a static.
+        unsafe { table.set(cpu.index, &start) }.map_err(|_| failed("boot table", "the record is written already"))
+    }
+
+    fn event(&self, cpu: CpuIndex, event: Event) {
+        let target = cpu.get() as u32;
+        let now = reveille_runtime::arch::timer::ticks();
+        match event {
+            Event::Kick => {
+                for span in KICK_SPANS {
+                    trace::record_at(now, reveille::trace::Kind::Begin, span, target);
+                }
+                trace::record_at(now, reveille::trace::Kind::Instant, name::kick, target);
+            }
+            Event::Kicked => {
+                for span in KICK_SPANS.iter().rev() {
+                    trace::record_at(now, reveille::trace::Kind::End, *span, 0);
+                }
+            }
+            Event::Prepare | Event::Prepared | Event::Wait | Event::Done(_) => {}
+        }
+    }
+}
+
+const fn failed(call: &'static str, meaning: &'static str) -> CallError {
+    CallError { call, code: 0, meaning }
+}
+
+/// Makes what runs here this CPU's idle thread.
+///
+/// # Safety
+/// `argument` is that of this CPU's boot record, and this is the first time that the CPU comes up.
+pub unsafe fn adopt_idle(argument: u64) {
+    debug_assert!(!smp_processor_id().is_boot());
+    // SAFETY: `prepare` made it by `into_raw`, and the caller says that it was not taken before.
+    thread::adopt_idle(unsafe { Arc::from_raw(argument as *const Thread) });
+}

@@ -1,0 +1,26 @@
+//! arm64, at EL1.
+
+pub mod context;
+mod exceptions;
+pub mod gic_v3;
+pub mod head;
+pub mod interrupts;
+pub mod memory_map;
+pub mod power;
+pub mod processor;
+pub mod timer;
+
+/// Reads a system register as a `u64`.
+macro_rules! read_register {
+    ($register:literal) => {{
+        let value: u64;
+        // SAFETY: reading this register has no side effect.
+        unsafe {
+            core::arch::asm!(
+                concat!("mrs {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags)
+            );
+        }
+        value
+    }};
+}
+pub(crate) use read_register;

@@ -1,0 +1,126 @@
+//! Arm's GICv3 as the devicetree's `arm,gic-v3` describes it.
+
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+
+use arm_gic::gicv3::registers::{Gicd, GicrSgi};
+use arm_gic::gicv3::{
+    GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget, SgiTargetGroup,
+};
+use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
+use dtoolkit::fdt::Fdt;
+use dtoolkit::standard::NodeStandard;
+use reveille::HwId;
+
+use super::{memory_map, timer};
+use crate::devicetree;
+use crate::interrupt_controller::{Interrupt, InterruptController};
+use crate::ipi::Ipi;
+
+const PRIORITY: u8 = 0x80;
+const LOWEST_PRIORITY: u8 = 0xff;
+
+/// The controller, with the redistributor of every CPU that the machine can have.
+pub struct GicV3 {
+    /// By affinity, ascending.
+    redistributors: Vec<(HwId, NonNull<GicrSgi>)>,
+}
+
+// SAFETY: the redistributors stay where they are, and each is used by the CPU only that it belongs to.
+unsafe impl Send for GicV3 {}
+// SAFETY: as above.
+unsafe impl Sync for GicV3 {}
+
+impl GicV3 {
+    /// Finds the controller in the devicetree, resets its distributor, and notes the redistributors of all regions by their
+    /// GICR_TYPER.
+    ///
+    /// # Errors
+    /// What is missing or cannot be mapped.
+    pub fn init(fdt: &Fdt<'_>) -> Result<Self, &'static str> {
+        let node = devicetree::find_node(fdt, |node| node.is_compatible("arm,gic-v3"))
+            .ok_or("the devicetree has no arm,gic-v3")?;
+        let mut regions = devicetree::regions(node);
+        let distributor = regions.next().ok_or("the GIC has no distributor")?;
+        let distributor = map::<Gicd>(distributor.start, distributor.len())?;
+        // SAFETY: mapped as device memory just now, and nobody else uses the distributor.
+        let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(distributor) });
+        distributor.configure_default_settings();
+
+        let mut redistributors = Vec::new();
+        // The regions behind the redistributors' are the CPU interfaces' of a GICv2, which nobody uses here.
+        let count = devicetree::u32_property(node, "#redistributor-regions").unwrap_or(1);
+        for region in regions.take(count as usize) {
+            let first = map::<GicrSgi>(region.start, region.len())?;
+            // SAFETY: the whole region is mapped as device memory.
+            let frames = unsafe { GicRedistributorIterator::new(first) }
+                .map_err(|_| "no redistributor where the GIC has one")?;
+            let stride = if frames_are_v4(first) { 2 } else { 1 };
+            for (position, frame) in frames.enumerate() {
+                // SAFETY: the iterator has just been there.
+                let address = unsafe { first.add(position * stride) };
+                redistributors.push((HwId(frame.typer().core_mpidr()), address));
+            }
+        }
+        redistributors.sort_unstable_by_key(|&(hw_id, _)| hw_id);
+        Ok(Self { redistributors })
+    }
+}
+
+fn map<T>(address: usize, size: usize) -> Result<NonNull<T>, &'static str> {
+    memory_map::map_device(address, size).map_err(|_| "the GIC's registers cannot be mapped")?;
+    NonNull::new(address as *mut T).ok_or("the GIC lies at address 0")
+}
+
+/// Whether redistributors have two more frames each, for virtual LPIs.
+fn frames_are_v4(first: NonNull<GicrSgi>) -> bool {
+    // SAFETY: mapped as device memory; the pointer is used for one read.
+    let redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(first) });
+    redistributor.typer().virtual_lpis_supported()
+}
+
+impl InterruptController for GicV3 {
+    fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str> {
+        if hw_id.0 & 0xff > 0xf {
+            return Err("Aff0 is above 15, which an SGI's target list cannot name");
+        }
+        let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id);
+        let (_, registers) = self.redistributors[place.map_err(|_| "this CPU has no redistributor")?];
+        // SAFETY: mapped as device memory, and this CPU's alone.
+        let mut redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
+        redistributor.configure_default_settings();
+        // An error says that it is awake already.
+        let _ = redistributor.mark_core_awake();
+        let ids = Ipi::ALL.iter().map(|&ipi| IntId::sgi(ipi as u32));
+        let timer = IntId::try_from(timer::interrupt()).map_err(|_| "the timer has no interrupt")?;
+        for id in ids.chain(core::iter::once(timer)) {
+            redistributor.set_interrupt_priority(id, PRIORITY).map_err(|_| "the redistributor refuses a priority")?;
+            redistributor.enable_interrupt(id, true).map_err(|_| "the redistributor refuses an interrupt")?;
+        }
+        GicCpuInterface::enable_system_register_el1();
+        GicCpuInterface::set_priority_mask(LOWEST_PRIORITY);
+        GicCpuInterface::enable_group1(true);
+        Ok(())
+    }
+
+    fn send_ipi(&self, hw_id: HwId, ipi: Ipi) {
+        let [aff0, aff1, aff2, _, aff3, ..] = hw_id.0.to_le_bytes();
+        let target =
+            SgiTarget::List { affinity3: aff3, affinity2: aff2, affinity1: aff1, target_list: 1 << (aff0 & 0xf) };
+        // SAFETY: a barrier: what was written before is visible before the interrupt is.
+        unsafe { core::arch::asm!("dsb ishst", options(nostack, preserves_flags)) };
+        GicCpuInterface::send_sgi(IntId::sgi(ipi as u32), target, SgiTargetGroup::CurrentGroup1)
+            .expect("an IPI's number is an SGI's");
+    }
+
+    fn handle(&self, handler: fn(Interrupt)) {
+        while GicCpuInterface::handle_interrupt(InterruptGroup::Group1, |id| {
+            let number = u32::from(id);
+            handler(match Ipi::from_number(number) {
+                Some(ipi) => Interrupt::Ipi(ipi),
+                None if number == timer::interrupt() => Interrupt::Timer,
+                None => Interrupt::Unknown(number),
+            });
+        }) {}
+    }
+}

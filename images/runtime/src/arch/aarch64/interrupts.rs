@@ -1,0 +1,56 @@
+//! Masking interrupts on this CPU, and waiting for one.
+
+use core::arch::asm;
+use core::marker::PhantomData;
+
+use super::read_register;
+
+const IRQ_MASKED: u64 = 1 << 7;
+
+/// Interrupts are masked on this CPU until this is dropped, unless they were masked before.
+pub struct Masked {
+    unmask: bool,
+    _of_this_cpu: PhantomData<*mut ()>,
+}
+
+/// Masks interrupts on this CPU.
+#[must_use]
+pub fn mask() -> Masked {
+    let unmask = are_enabled();
+    // SAFETY: masking interrupts is always sound; memory accesses must not move out, so no `nomem`.
+    unsafe { asm!("msr daifset, #2", options(nostack)) };
+    Masked { unmask, _of_this_cpu: PhantomData }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        if self.unmask {
+            enable();
+        }
+    }
+}
+
+/// Whether this CPU takes interrupts now.
+#[must_use]
+pub fn are_enabled() -> bool {
+    read_register!("daif") & IRQ_MASKED == 0
+}
+
+/// Lets interrupts in. The CPU's vectors and interrupt controller are set up.
+pub fn enable() {
+    // SAFETY: handlers take only locks that mask interrupts.
+    unsafe { asm!("msr daifclr, #2", options(nostack)) };
+}
+
+/// Sleeps until an interrupt is pending; with interrupts masked it is not taken yet.
+pub fn wait() {
+    // SAFETY: DSB and WFI have no effect on memory.
+    unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Lets others run for a moment, in a loop that polls memory: YIELD, which QEMU needs to let other CPUs run when it
+/// emulates them in one thread.
+pub fn relax() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}

@@ -1,0 +1,150 @@
+//! Where the image lies, and the translation tables: every address is mapped to itself.
+
+use core::arch::asm;
+use core::ops::Range;
+
+use aarch64_paging::MapError;
+use aarch64_paging::descriptor::El1Attributes;
+use aarch64_paging::idmap::IdMap;
+use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion};
+
+use crate::lock::IrqLock;
+
+/// The size of a page, in bytes.
+pub const PAGE: usize = 4096;
+/// What a stack takes, in bytes: a guard page, which is not mapped, and the stack above it. Slots are aligned to their size.
+pub const STACK_SLOT: usize = 32 * 1024;
+/// The bits of a stack pointer that are all 0 in the guard page of its slot and nowhere else.
+pub(super) const GUARD_BITS: usize = STACK_SLOT - PAGE;
+
+const ASID: usize = 1;
+const ROOT_LEVEL: usize = 0;
+
+const NORMAL: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_0
+    .union(El1Attributes::INNER_SHAREABLE)
+    .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::NON_GLOBAL)
+    .union(El1Attributes::VALID)
+    .union(El1Attributes::UXN);
+const CODE: El1Attributes = NORMAL.union(El1Attributes::READ_ONLY);
+const CONSTANT: El1Attributes = CODE.union(El1Attributes::PXN);
+const DATA: El1Attributes = NORMAL.union(El1Attributes::PXN);
+const DEVICE: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_1
+    .union(El1Attributes::ACCESSED)
+    .union(El1Attributes::NON_GLOBAL)
+    .union(El1Attributes::VALID)
+    .union(El1Attributes::UXN)
+    .union(El1Attributes::PXN);
+
+static MAP: IrqLock<Option<IdMap<El1And0>>> = IrqLock::new(None);
+
+macro_rules! address_of {
+    ($symbol:ident) => {{
+        unsafe extern "C" {
+            static $symbol: u8;
+        }
+        (&raw const $symbol).addr()
+    }};
+}
+
+/// The memory that the image takes, its zeroed data included.
+#[must_use]
+pub fn image() -> Range<usize> {
+    address_of!(_head)..address_of!(_end)
+}
+
+/// How far `address` lies from the image's start: its address in the ELF.
+#[must_use]
+pub fn image_offset(address: usize) -> usize {
+    address.wrapping_sub(address_of!(_head))
+}
+
+/// The image's per-CPU section, which is copied for every CPU.
+#[must_use]
+pub fn per_cpu_section() -> Range<usize> {
+    address_of!(__per_cpu_start)..address_of!(__per_cpu_end)
+}
+
+/// The slot of the stack on which the boot CPU starts.
+#[must_use]
+pub fn boot_stack() -> Range<usize> {
+    let start = address_of!(boot_stack);
+    start..start + STACK_SLOT
+}
+
+/// Builds the final tables, for this CPU and those that follow, and goes over to them: `ram` as data, the image by what its
+/// parts are, and nothing at `holes` (each whole pages). Devices and stacks are mapped as they come.
+///
+/// # Errors
+/// The region that the tables cannot express.
+pub fn init(ram: &[Range<usize>], holes: &[Range<usize>]) -> Result<(), MapError> {
+    let (text, constants, data, end) =
+        (address_of!(_head), address_of!(__rodata_start), address_of!(__data_start), address_of!(_end));
+    let mut map = IdMap::with_asid(ASID, ROOT_LEVEL, El1And0);
+    map.map_range(&MemoryRegion::new(text, constants), CODE)?;
+    map.map_range(&MemoryRegion::new(constants, data), CONSTANT)?;
+    for range in core::iter::once(&(data..end)).chain(ram) {
+        map_around(&mut map, range.clone(), text, data, holes)?;
+    }
+    let root = map.root_address().0 | ASID << 48;
+    // Not marked active: the crate would then invalidate every page that is mapped on all CPUs, which costs them dearly and
+    // which entries that were invalid before do not need. `map` adds only such.
+    *MAP.lock() = Some(map);
+    // SAFETY: the new tables map everything that is in use, at the same addresses. The entries of the first tables bear
+    // another ASID, so none of both is ever looked up for one address at once; they are invalidated afterwards.
+    unsafe {
+        asm!(
+            "dsb ishst", "msr ttbr0_el1, {}", "isb", "tlbi vmalle1", "dsb nsh", "isb",
+            in(reg) root, options(nostack, preserves_flags)
+        );
+    }
+    Ok(())
+}
+
+/// Maps `range` as data, without the image's constant part (`text..data`) and the holes.
+fn map_around(
+    map: &mut IdMap<El1And0>,
+    range: Range<usize>,
+    text: usize,
+    data: usize,
+    holes: &[Range<usize>],
+) -> Result<(), MapError> {
+    let mut start = range.start;
+    while start < range.end {
+        let gaps = || holes.iter().cloned().chain(core::iter::once(text..data));
+        if let Some(gap) = gaps().find(|gap| gap.contains(&start)) {
+            start = gap.end;
+            continue;
+        }
+        let end = gaps().map(|gap| gap.start).filter(|&gap| gap > start).fold(range.end, usize::min);
+        map.map_range(&MemoryRegion::new(start, end), DATA)?;
+        start = end;
+    }
+    Ok(())
+}
+
+fn map(range: &MemoryRegion, attributes: El1Attributes, constraints: Constraints) -> Result<(), MapError> {
+    let mut map = MAP.lock();
+    let map = map.as_mut().expect("the final tables come before devices and stacks");
+    map.map_range_with_constraints(range, attributes, constraints)?;
+    // SAFETY: barriers. Only entries that were invalid are made valid, which needs no invalidation.
+    unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
+    Ok(())
+}
+
+/// Maps the registers of a device.
+///
+/// # Errors
+/// The region cannot be mapped, or is mapped as memory.
+pub fn map_device(address: usize, size: usize) -> Result<(), MapError> {
+    let end = (address + size).next_multiple_of(PAGE);
+    map(&MemoryRegion::new(address & !(PAGE - 1), end), DEVICE, Constraints::empty())
+}
+
+/// Maps a stack into the slot at `slot`, above its guard page.
+///
+/// # Errors
+/// The slot cannot be mapped.
+pub fn map_stack(slot: usize) -> Result<(), MapError> {
+    map(&MemoryRegion::new(slot + PAGE, slot + STACK_SLOT), DATA, Constraints::NO_BLOCK_MAPPINGS)
+}

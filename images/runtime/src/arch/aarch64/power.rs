@@ -1,0 +1,35 @@
+//! The end of a run.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use reveille_aarch64::psci::Conduit;
+
+use super::interrupts;
+
+static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
+static CONDUIT: spin::Once<Conduit> = spin::Once::new();
+
+/// From here on [`exit`] ends the run by semihosting, which tells the host a status. Where nobody listens the instruction is an
+/// exception, so this must be asked for.
+pub fn use_semihosting() {
+    SEMIHOSTING.store(true, Ordering::Relaxed);
+}
+
+/// From here on [`exit`] can switch the machine off through PSCI.
+pub fn use_psci(conduit: Conduit) {
+    CONDUIT.call_once(|| conduit);
+}
+
+/// Ends the run: by semihosting with `status`, or by PSCI SYSTEM_OFF, or by sleeping for ever, whichever there is.
+pub fn exit(status: u8) -> ! {
+    if SEMIHOSTING.load(Ordering::Relaxed) {
+        semihosting::process::exit(i32::from(status));
+    }
+    if let Some(conduit) = CONDUIT.get() {
+        conduit.system_off();
+    }
+    let _masked = interrupts::mask();
+    loop {
+        interrupts::wait();
+    }
+}

@@ -1,0 +1,65 @@
+//! The processor itself: its per-CPU base register, and the features that must be alike on all CPUs.
+
+use core::arch::asm;
+
+use super::read_register;
+
+pub use reveille_aarch64::entry::hw_id;
+
+/// The distance from the per-CPU section to this CPU's copy of it (TPIDR_EL1).
+#[must_use]
+pub fn per_cpu_offset() -> usize {
+    let offset: usize;
+    // SAFETY: reading TPIDR_EL1 has no effect; not `nomem`, since it changes once per CPU.
+    unsafe { asm!("mrs {}, tpidr_el1", out(reg) offset, options(nostack, preserves_flags)) };
+    offset
+}
+
+/// Sets [`per_cpu_offset`].
+///
+/// # Safety
+/// The per-CPU section and `offset` bytes further a copy of it are mapped, and no reference into this CPU's area is held.
+pub unsafe fn set_per_cpu_offset(offset: usize) {
+    // SAFETY: TPIDR_EL1 is used for nothing else.
+    unsafe { asm!("msr tpidr_el1, {}", in(reg) offset, options(nostack, preserves_flags)) };
+}
+
+/// A processor's features, as its id registers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features([u64; 8]);
+
+/// The registers of [`Features`], in order.
+pub const FEATURE_REGISTERS: [&str; 8] = [
+    "ID_AA64PFR0_EL1",
+    "ID_AA64PFR1_EL1",
+    "ID_AA64ISAR0_EL1",
+    "ID_AA64ISAR1_EL1",
+    "ID_AA64MMFR0_EL1",
+    "ID_AA64MMFR1_EL1",
+    "CTR_EL0",
+    "CNTFRQ_EL0",
+];
+
+impl Features {
+    /// Those of this CPU.
+    #[must_use]
+    pub fn of_this_cpu() -> Self {
+        Self([
+            read_register!("id_aa64pfr0_el1"),
+            read_register!("id_aa64pfr1_el1"),
+            read_register!("id_aa64isar0_el1"),
+            read_register!("id_aa64isar1_el1"),
+            read_register!("id_aa64mmfr0_el1"),
+            read_register!("id_aa64mmfr1_el1"),
+            read_register!("ctr_el0"),
+            read_register!("cntfrq_el0"),
+        ])
+    }
+
+    /// The first register, as (name, here, there), in which `other` differs.
+    #[must_use]
+    pub fn first_difference(&self, other: &Self) -> Option<(&'static str, u64, u64)> {
+        let position = (0..FEATURE_REGISTERS.len()).find(|&n| self.0[n] != other.0[n])?;
+        Some((FEATURE_REGISTERS[position], self.0[position], other.0[position]))
+    }
+}

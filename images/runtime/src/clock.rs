@@ -1,0 +1,37 @@
+//! Time since the image was entered.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use reveille::Instant;
+
+use crate::arch::timer;
+
+static ORIGIN: AtomicU64 = AtomicU64::new(0);
+
+/// Nanoseconds are counted from `ticks` of the counter on.
+pub fn set_origin(ticks: u64) {
+    ORIGIN.store(ticks, Ordering::Relaxed);
+}
+
+/// The moment at which the counter stood at `ticks`.
+#[must_use]
+pub fn instant_of(ticks: u64) -> Instant {
+    let since = ticks.saturating_sub(ORIGIN.load(Ordering::Relaxed));
+    let frequency = timer::frequency();
+    // Whole seconds apart, so that the product fits 64 bits.
+    Instant((since / frequency) * 1_000_000_000 + (since % frequency) * 1_000_000_000 / frequency)
+}
+
+/// Now.
+#[must_use]
+pub fn now() -> Instant {
+    instant_of(timer::ticks())
+}
+
+/// The counter's value at `duration` from now.
+#[must_use]
+pub fn ticks_after(duration: Duration) -> u64 {
+    let ticks = duration.as_nanos() * u128::from(timer::frequency()) / 1_000_000_000;
+    timer::ticks().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+}

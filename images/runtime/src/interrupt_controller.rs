@@ -1,0 +1,65 @@
+//! The interrupt controller of the machine, whichever it is.
+
+use reveille::{CpuIndex, HwId};
+
+use crate::ipi::Ipi;
+use crate::{ipi, thread};
+
+/// What a CPU was interrupted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Another CPU.
+    Ipi(Ipi),
+    /// This CPU's timer.
+    Timer,
+    /// Something nobody asked for, by the controller's number.
+    Unknown(u32),
+}
+
+/// What a driver of an interrupt controller does.
+pub trait InterruptController: Sync {
+    /// Makes this CPU, which has the id `hw_id`, take interrupts between CPUs and of its timer.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str>;
+
+    /// Interrupts the CPU with the id `hw_id`. What this CPU wrote before is visible to the handler.
+    fn send_ipi(&self, hw_id: HwId, ipi: Ipi);
+
+    /// Takes the pending interrupts of this CPU, calls `handler` for each, and ends it.
+    fn handle(&self, handler: fn(Interrupt));
+}
+
+static CONTROLLER: spin::Once<&'static dyn InterruptController> = spin::Once::new();
+
+/// Makes `controller` the machine's. The first one stays.
+pub fn register(controller: &'static dyn InterruptController) {
+    CONTROLLER.call_once(|| controller);
+}
+
+fn controller() -> &'static dyn InterruptController {
+    *CONTROLLER.get().expect("the interrupt controller comes before interrupts")
+}
+
+/// Makes this CPU take interrupts; see [`InterruptController::init_this_cpu`].
+///
+/// # Errors
+/// Why it cannot.
+pub fn init_this_cpu(hw_id: HwId) -> Result<(), &'static str> {
+    controller().init_this_cpu(hw_id)
+}
+
+/// Interrupts `cpu`.
+pub(crate) fn send_ipi(cpu: CpuIndex, ipi: Ipi) {
+    controller().send_ipi(crate::cpus::hw_id(cpu), ipi);
+}
+
+/// Handles what is pending on this CPU.
+pub(crate) fn handle() {
+    controller().handle(|interrupt| match interrupt {
+        Interrupt::Ipi(ipi) => ipi::handle(ipi),
+        Interrupt::Timer => thread::timer_interrupt(),
+        Interrupt::Unknown(number) => crate::println!("unexpected interrupt {number}"),
+    });
+}

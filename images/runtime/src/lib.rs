@@ -1,0 +1,23 @@
+//! What every image stands on, whatever its role: the processor, memory, per-CPU areas, threads, interrupts between CPUs,
+//! the console and the trace.
+//!
+//! The instruction set is chosen in [`arch`] and nowhere else. Which CPUs come up, and when, is decided by the images, with
+//! the crate `reveille`; a CPU that has come up announces itself here with [`per_cpu`] and [`thread`].
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod clock;
+pub mod console;
+pub mod cpus;
+pub mod devicetree;
+pub mod interrupt_controller;
+pub mod ipi;
+pub mod lock;
+pub mod memory;
+mod panic;
+pub mod per_cpu;
+pub mod thread;
+pub mod trace;

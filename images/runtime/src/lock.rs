@@ -1,0 +1,62 @@
+//! [`IrqLock`]: a spin lock that interrupt handlers may take too.
+
+use core::ops::{Deref, DerefMut};
+
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+use crate::arch::interrupts;
+
+/// A spin lock that masks interrupts on this CPU while it is held. Held for short, bounded work only, and never across a
+/// thread switch.
+pub struct IrqLock<T>(SpinMutex<T>);
+
+/// The content of an [`IrqLock`] while it is held.
+pub struct IrqGuard<'a, T> {
+    // Dropped before `_mask`: the lock is free before interrupts come in.
+    guard: SpinMutexGuard<'a, T>,
+    _mask: interrupts::Masked,
+}
+
+impl<T> IrqLock<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(SpinMutex::new(value))
+    }
+
+    /// Waits for the lock.
+    pub fn lock(&self) -> IrqGuard<'_, T> {
+        let mask = interrupts::mask();
+        IrqGuard { guard: self.0.lock(), _mask: mask }
+    }
+
+    /// The content, with the lock broken open if its holder does not let go for a while: for a CPU that dies and wants its
+    /// last words heard.
+    ///
+    /// # Safety
+    /// The caller is a panic handler: nobody relies any more on what the lock protects.
+    pub unsafe fn lock_or_break(&self) -> IrqGuard<'_, T> {
+        let mask = interrupts::mask();
+        for _ in 0..1_000_000 {
+            if let Some(guard) = self.0.try_lock() {
+                return IrqGuard { guard, _mask: mask };
+            }
+            core::hint::spin_loop();
+        }
+        // SAFETY: the caller gives up on the holder.
+        unsafe { self.0.force_unlock() };
+        IrqGuard { guard: self.0.lock(), _mask: mask }
+    }
+}
+
+impl<T> Deref for IrqGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for IrqGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
