@@ -160,19 +160,20 @@ fn gather(architecture: &Architecture, missing: Vec<Need>, consent: Consent) -> 
         privilege: privilege(),
         rustup: on_path("rustup").is_some(),
         rust_source_packages: false,
+        package_lists: true,
         consent,
         missing,
     };
     if manager == Some(PackageManager::Apt) {
-        let rust_is_offered = || apt::price(plan::APT_RUST_PACKAGES).is_some();
-        let packages = plan::packages(&Facts { rust_source_packages: true, ..facts.clone() }, architecture);
-        // On a fresh machine the lists of packages are empty.
-        if facts.may_install() && apt::price(&packages).is_none() {
+        let wanted = plan::packages(&Facts { rust_source_packages: true, ..facts.clone() }, architecture);
+        facts.package_lists = apt::price(&wanted).is_some();
+        // On a fresh machine there are none.
+        if facts.may_install() && !facts.package_lists {
             eprintln!("reveille: refreshing the lists of packages");
             // If this fails, so does the installation, with a better message.
-            let _ = apt::update(facts.privilege);
+            facts.package_lists = apt::update(facts.privilege).is_ok();
         }
-        facts.rust_source_packages = rust_is_offered();
+        facts.rust_source_packages = apt::price(plan::APT_RUST_PACKAGES).is_some();
     }
     facts
 }

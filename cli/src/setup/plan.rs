@@ -128,6 +128,8 @@ pub struct Facts {
     pub rustup: bool,
     /// Whether apt offers [`APT_RUST_PACKAGES`], without removing anything for them.
     pub rust_source_packages: bool,
+    /// Whether apt's lists of packages are there at all, and new enough to have what is missing.
+    pub package_lists: bool,
     /// Whether something may be installed.
     pub consent: Consent,
 }
@@ -237,6 +239,9 @@ pub fn commands(facts: &Facts, architecture: &Architecture) -> Vec<String> {
         Some(manager) if !packages.is_empty() => {
             let needs_root = manager != PackageManager::Brew && facts.privilege != Privilege::Root;
             let sudo = if needs_root { "sudo " } else { "" };
+            if manager == PackageManager::Apt && !facts.package_lists {
+                commands.push(format!("{sudo}apt-get update"));
+            }
             commands.push(format!("{sudo}{} {}", manager.install(), packages.join(" ")));
         }
         Some(_) => {}
@@ -272,6 +277,7 @@ mod tests {
             privilege: Privilege::Root,
             rustup: true,
             rust_source_packages: true,
+            package_lists: true,
             consent: Consent::Auto,
         }
     }
@@ -338,6 +344,12 @@ mod tests {
         let without = Facts { rustup: false, ..facts };
         assert!(matches!(decide(&without, &ARM64), Decision::Refuse(_)));
         assert!(commands(&without, &ARM64)[1].contains("https://rustup.rs"));
+    }
+
+    #[test]
+    fn without_lists_of_packages_they_are_fetched_first() {
+        let facts = Facts { package_lists: false, privilege: Privilege::None, ..debian() };
+        assert_eq!(commands(&facts, &ARM64)[0], "sudo apt-get update");
     }
 
     #[test]
