@@ -49,7 +49,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
     let run = boot::run(&host, &image, &options, &mut Terminal)?;
     if let Some(report) = &run.report {
         print("\n");
-        if arguments.tree {
+        if arguments.tree && !report.cpus.is_empty() {
             print(&tree::draw(report, width()));
             print("\n");
         }
@@ -82,7 +82,10 @@ fn explain(run: &BootRun) {
 
 /// Shows the end of the console, and how to run the machine again.
 fn last_words(run: &BootRun) {
-    let mut text = format!("\n{}\n", style::paint(style::HEADING, "The last lines of the console:"));
+    let mut text = String::from("\n");
+    if run.console.lines().len() > 0 {
+        text.push_str(&format!("{}\n", style::paint(style::HEADING, "The last lines of the console:")));
+    }
     for line in run.console.last(LAST_LINES) {
         text.push_str(&format!("  {line}\n"));
     }

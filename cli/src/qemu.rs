@@ -111,6 +111,10 @@ pub fn run(
     // What it said before it was ended.
     receiver.iter().for_each(line);
     join(reader);
+    // From a terminal, the interrupt ends QEMU as well, which then is no ending of its own.
+    if interrupt::requested() {
+        return Err(Error::Interrupted);
+    }
     let ending = if timed_out { Ending::TimedOut } else { Ending::Exited(status.and_then(|status| status.code())) };
     Ok(Finished { ending, messages: join(messages) })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use reveille_trace_format::Outcome;
 
-use crate::report::{CpuReport, Proof, Report};
+use crate::report::{CpuReport, End, Proof, Report};
 use crate::style::{self, paint};
 
 /// The lines of the CPUs and the summary.
@@ -16,23 +16,10 @@ pub fn draw(report: &Report) -> String {
     for cpu in &report.cpus {
         let _ = writeln!(text, "{}", cpu_line(cpu, index_width, id_width));
     }
-    let _ = writeln!(text);
-    let all = report.online_count == report.asked_count;
-    let count = format!("{} of {} CPUs online", report.online_count, report.asked_count);
-    let level = report.entry_level;
-    let _ = writeln!(
-        text,
-        "{} on {}, {} entered at EL{level}",
-        paint(if all { style::GOOD } else { style::BAD }, count),
-        report.machine,
-        report.image
-    );
-    let _ = writeln!(
-        text,
-        "prepare {} ms, bring-up {} ms (first kick to last CPU online)",
-        milliseconds(report.prepare_ns),
-        milliseconds(report.bringup_ns)
-    );
+    if !report.cpus.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&headline(report));
     report.proofs.iter().for_each(|proof| text.push_str(&proof_line(proof)));
     for left_out in &report.left_out {
         let id = left_out.hw_id.map_or(String::new(), |id| format!(" ({id:#x})"));
@@ -41,6 +28,22 @@ pub fn draw(report: &Report) -> String {
     }
     text.push_str(&doubts(report));
     text
+}
+
+/// What the boot came to as a whole, and how long it took. Figures that the image did not come to say are not made up.
+fn headline(report: &Report) -> String {
+    let where_it_ran = format!("{}, {} entered at EL{}", report.machine, report.image, report.entry_level);
+    if report.end != End::Done {
+        return format!("{} on {where_it_ran}\n", paint(style::BAD, "the image did not come to its end"));
+    }
+    let all = report.online_count == report.asked_count;
+    let count = format!("{} of {} CPUs online", report.online_count, report.asked_count);
+    format!(
+        "{} on {where_it_ran}\nprepare {} ms, bring-up {} ms (first kick to last CPU online)\n",
+        paint(if all { style::GOOD } else { style::BAD }, count),
+        milliseconds(report.prepare_ns),
+        milliseconds(report.bringup_ns)
+    )
 }
 
 fn cpu_line(cpu: &CpuReport, index_width: usize, id_width: usize) -> String {
@@ -133,6 +136,13 @@ left out: cpu@2 (0x1): a duplicate
         let mut report = sample::two_cpus();
         report.bringup_ns = 1;
         assert!(plain(&report).contains("by its events, the bring-up took 0.050 ms"));
+    }
+
+    #[test]
+    fn an_image_that_was_cut_short_is_not_counted() {
+        let mut report = sample::two_cpus();
+        (report.end, report.cpus, report.proofs) = (End::TimedOut, Vec::new(), Vec::new());
+        assert_eq!(plain(&report), "the image did not come to its end on virt, kernel entered at EL1\n");
     }
 
     #[test]
