@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use reveille_trace_format::{KICK, ONLINE, Outcome, Phase};
+use reveille_trace_format::{KICK, ONLINE};
+pub use reveille_trace_format::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;

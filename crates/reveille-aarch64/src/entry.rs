@@ -6,9 +6,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use reveille::{ClaimWord, CpuIndex, HwId, MAX_CPUS};
 
-use crate::boot_table::{AlreadySet, Environment, Park, Record, Start, Table};
-use crate::cache::clean_to_point_of_coherency;
 use crate::AFFINITY_MASK;
+use crate::boot_table::{AlreadySet, Environment, Park, Start};
+use crate::cache::clean_to_point_of_coherency;
+use crate::table::{Record, Table};
 
 /// The table that the entry code finds relative to its own address, which works at any address the image is loaded at.
 static TABLE: Table = Table::new();

@@ -11,7 +11,6 @@
 #![no_std]
 
 #[cfg(test)]
-#[macro_use]
 extern crate std;
 
 pub mod boot_table;
@@ -20,6 +19,8 @@ pub mod cache;
 #[cfg(target_arch = "aarch64")]
 pub mod entry;
 pub mod psci;
+#[cfg(any(target_arch = "aarch64", test))]
+mod table;
 
 /// The affinity fields of MPIDR_EL1: Aff3 in bits 39:32, Aff2, Aff1 and Aff0 in bits 23:0. The bits that a CPU's id may have
 /// set.

@@ -76,7 +76,6 @@ impl Smp {
     }
 
     /// New CPU: the handle to announce itself with, after the entry code has claimed the kick `context`.
-    #[must_use]
     pub fn claimed(&self, context: ContextId) -> Arrival<'_> {
         Arrival { smp: self, context }
     }

@@ -57,8 +57,8 @@ pub enum Reason {
     /// An earlier node has the same id.
     #[error("its id is that of an earlier CPU")]
     Duplicate,
-    /// `status` is `disabled` and the enable method cannot start CPUs, or the binding gives the value no other meaning.
-    #[error("its status is not okay")]
+    /// `status` is neither `okay` nor `disabled`.
+    #[error("its status says that it cannot be used")]
     Status,
     /// The node has no `enable-method`.
     #[error("it has no enable-method")]
@@ -66,6 +66,9 @@ pub enum Reason {
     /// None of its `enable-method` strings is one of the caller's.
     #[error("its enable-method is unknown")]
     UnknownMethod,
+    /// No node names the CPU that boots, so what the tree says of the others is not relied on.
+    #[error("the devicetree does not name the boot CPU")]
+    BootCpuMissing,
     /// The machine has more CPUs than `nr_cpus` allows.
     #[error("nr_cpus allows no more CPUs")]
     AboveNrCpus,
@@ -108,7 +111,7 @@ pub enum TopologyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Findings {
-    /// Whether a usable node names the CPU that boots. If not, the machine is described wrongly and runs on that CPU alone.
+    /// Whether a node names the CPU that boots. If not, the machine runs on that CPU alone.
     pub boot_cpu_found: bool,
     /// How many CPUs were left out.
     pub left_out: usize,

@@ -37,7 +37,7 @@ fn start_kernel(arguments: BootArguments) -> ! {
     setup_per_cpu_areas();
     smp_prepare_boot_cpu();
     sched_init();
-    init_irq(&fdt, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
+    init_irq(&fdt, boot_cpu).and_then(|()| time_init(&fdt, boot_cpu)).unwrap_or_else(|reason| panic!("{reason}"));
     interrupts::enable();
     rest_init(boot)
 }
@@ -58,8 +58,7 @@ fn find_devicetree(arguments: &BootArguments) -> Result<Fdt<'static>, &'static s
     let gibibyte = |address: usize| address >> 30;
     let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
     let known = known.filter(|&address| gibibyte(address) == gibibyte(memory_map::image().start));
-    // SAFETY: mapped, as the comment above says; a devicetree does not cross its GiB on the boards that are known, and the
-    // boot protocol keeps it within 2 MiB.
+    // SAFETY: mapped, as the comment above says; no boot loader puts a devicetree where a GiB ends.
     let at = |address| unsafe { devicetree::at(address) };
     match arguments.devicetree {
         0 => known.map(at).find(Result::is_ok).unwrap_or(Err("no devicetree was handed over")),
@@ -119,16 +118,19 @@ fn sched_init() {
     thread::adopt_boot_idle();
 }
 
-/// The interrupt controller, and the timer on this CPU.
+/// The interrupt controller, and this CPU's part of it.
 fn init_irq(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
-    {
-        let _span = trace::span(name::time_init);
-        timer::init(fdt)?;
-    }
     let _span = trace::span(name::init_IRQ);
     let gic = GicV3::init(fdt)?;
     interrupt_controller::register(GIC.call_once(|| gic));
     interrupt_controller::init_this_cpu(boot_cpu)
+}
+
+/// The timer, and its interrupt on this CPU.
+fn time_init(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
+    let _span = trace::span(name::time_init);
+    timer::init(fdt)?;
+    interrupt_controller::enable_timer(boot_cpu)
 }
 
 /// Starts the init thread; the boot CPU's own thread idles from here on.

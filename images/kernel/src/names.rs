@@ -13,7 +13,7 @@ reveille::names! {
     bringup_cpu, __cpu_up, boot_secondary, cpu_psci_cpu_boot, smp_cpus_done, sched_init_smp,
     // The others.
     secondary_entry, secondary_startup, __cpu_setup, __enable_mmu, __secondary_switched, secondary_start_kernel,
-    cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, set_cpu_online,
+    cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, arch_timer_starting_cpu, set_cpu_online,
     cpu_startup_entry,
     // The library's.
     kick, online,

@@ -52,12 +52,16 @@ fn cpuinfo_store_cpu(arrival: &Arrival<'_>) {
     smp::store_features();
 }
 
-/// The steps that Linux's `CPUHP_AP_*_STARTING` callbacks take: interrupt controller; the timer needs nothing but its
-/// interrupt.
+/// The steps of Linux's `CPUHP_AP_*_STARTING` that this kernel has.
 fn notify_cpu_starting(arrival: &Arrival<'_>) -> Result<(), &'static str> {
     let _span = enter(arrival, name::notify_cpu_starting);
-    let _inner = enter(arrival, name::gic_starting_cpu);
-    interrupt_controller::init_this_cpu(processor::hw_id())
+    let hw_id = processor::hw_id();
+    {
+        let _span = enter(arrival, name::gic_starting_cpu);
+        interrupt_controller::init_this_cpu(hw_id)?;
+    }
+    let _span = enter(arrival, name::arch_timer_starting_cpu);
+    interrupt_controller::enable_timer(hw_id)
 }
 
 /// From here on this CPU may be sent interrupts and work.

@@ -77,14 +77,13 @@ pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
     // The image is mapped to itself.
     let table = BootTable::seal(&Environment::of_this_cpu(), park, |address| address as u64);
     let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
-    vec![Box::leak(Box::new(Psci::new(node, table.entry_point()))) as &dyn EnableMethod]
+    vec![Box::leak(Box::new(Psci::new(&node, table.entry_point()))) as &dyn EnableMethod]
 }
 
 /// Reads the CPUs from the devicetree and enters those with a usable method into the possible mask.
 pub fn smp_init_cpus(fdt: &Fdt<'_>, boot_cpu: HwId, options: &Options, methods: Methods) -> Setup {
     let _span = trace::span(name::smp_init_cpus);
     let mut topology = TOPOLOGY.lock();
-    *topology = Topology::new(boot_cpu);
     let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.smp.nr_cpus };
     let mut faults = false;

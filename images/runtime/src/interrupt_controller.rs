@@ -18,11 +18,17 @@ pub enum Interrupt {
 
 /// What a driver of an interrupt controller does.
 pub trait InterruptController: Sync {
-    /// Makes this CPU, which has the id `hw_id`, take interrupts between CPUs and of its timer.
+    /// Makes this CPU, which has the id `hw_id`, take interrupts from others.
     ///
     /// # Errors
     /// Why it cannot.
     fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str>;
+
+    /// Makes this CPU, which has the id `hw_id`, take the interrupt of its timer.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn enable_timer(&self, hw_id: HwId) -> Result<(), &'static str>;
 
     /// Interrupts the CPU with the id `hw_id`. What this CPU wrote before is visible to the handler.
     fn send_ipi(&self, hw_id: HwId, ipi: Ipi);
@@ -48,6 +54,14 @@ fn controller() -> &'static dyn InterruptController {
 /// Why it cannot.
 pub fn init_this_cpu(hw_id: HwId) -> Result<(), &'static str> {
     controller().init_this_cpu(hw_id)
+}
+
+/// Makes this CPU take its timer's interrupt; see [`InterruptController::enable_timer`].
+///
+/// # Errors
+/// Why it cannot.
+pub fn enable_timer(hw_id: HwId) -> Result<(), &'static str> {
+    controller().enable_timer(hw_id)
 }
 
 /// Interrupts `cpu`.

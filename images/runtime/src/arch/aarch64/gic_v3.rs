@@ -79,28 +79,42 @@ fn frames_are_v4(first: NonNull<GicrSgi>) -> bool {
     redistributor.typer().virtual_lpis_supported()
 }
 
+impl GicV3 {
+    /// The redistributor of this CPU, which has the id `hw_id`.
+    fn redistributor(&self, hw_id: HwId) -> Result<GicRedistributor<'_>, &'static str> {
+        let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id);
+        let (_, registers) = self.redistributors[place.map_err(|_| "this CPU has no redistributor")?];
+        // SAFETY: mapped as device memory, and this CPU's alone.
+        Ok(GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) }))
+    }
+}
+
+fn enable(redistributor: &mut GicRedistributor<'_>, interrupt: IntId) -> Result<(), &'static str> {
+    redistributor.set_interrupt_priority(interrupt, PRIORITY).map_err(|_| "the redistributor refuses a priority")?;
+    redistributor.enable_interrupt(interrupt, true).map_err(|_| "the redistributor refuses an interrupt")
+}
+
 impl InterruptController for GicV3 {
     fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str> {
         if hw_id.0 & 0xff > 0xf {
             return Err("Aff0 is above 15, which an SGI's target list cannot name");
         }
-        let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id);
-        let (_, registers) = self.redistributors[place.map_err(|_| "this CPU has no redistributor")?];
-        // SAFETY: mapped as device memory, and this CPU's alone.
-        let mut redistributor = GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) });
+        let mut redistributor = self.redistributor(hw_id)?;
         redistributor.configure_default_settings();
         // An error says that it is awake already.
         let _ = redistributor.mark_core_awake();
-        let ids = Ipi::ALL.iter().map(|&ipi| IntId::sgi(ipi as u32));
-        let timer = IntId::try_from(timer::interrupt()).map_err(|_| "the timer has no interrupt")?;
-        for id in ids.chain(core::iter::once(timer)) {
-            redistributor.set_interrupt_priority(id, PRIORITY).map_err(|_| "the redistributor refuses a priority")?;
-            redistributor.enable_interrupt(id, true).map_err(|_| "the redistributor refuses an interrupt")?;
+        for ipi in Ipi::ALL {
+            enable(&mut redistributor, IntId::sgi(ipi as u32))?;
         }
         GicCpuInterface::enable_system_register_el1();
         GicCpuInterface::set_priority_mask(LOWEST_PRIORITY);
         GicCpuInterface::enable_group1(true);
         Ok(())
+    }
+
+    fn enable_timer(&self, hw_id: HwId) -> Result<(), &'static str> {
+        let timer = IntId::try_from(timer::interrupt()).map_err(|_| "the timer has no interrupt")?;
+        enable(&mut self.redistributor(hw_id)?, timer)
     }
 
     fn send_ipi(&self, hw_id: HwId, ipi: Ipi) {

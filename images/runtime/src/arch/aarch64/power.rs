@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use reveille_aarch64::psci::Conduit;
+use reveille_aarch64::psci::{self, Conduit};
 
 use super::interrupts;
 
@@ -26,7 +26,8 @@ pub fn exit(status: u8) -> ! {
         semihosting::process::exit(i32::from(status));
     }
     if let Some(conduit) = CONDUIT.get() {
-        conduit.system_off();
+        // Returns where firmware refuses; then there is nothing left but to sleep.
+        let _ = psci::system_off(conduit);
     }
     let _masked = interrupts::mask();
     loop {

@@ -1,0 +1,163 @@
+//! What the devicetree says of the firmware: the node `psci` (binding `arm/psci.yaml`).
+
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::standard::{NodeStandard, Status};
+use dtoolkit::{Node, Property};
+use smccc::psci::{PSCI_AFFINITY_INFO_64, PSCI_CPU_ON_64};
+
+use super::Conduit;
+
+/// The ids of the functions that the enable method calls; `None` where the firmware has no such function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Functions {
+    /// CPU_ON.
+    pub cpu_on: Option<u32>,
+    /// AFFINITY_INFO.
+    pub affinity_info: Option<u32>,
+}
+
+impl Functions {
+    /// Those of version 0.2 and later, whose ids are fixed (DEN0022 section 5.1); ids in the devicetree are ignored.
+    pub const V0_2: Self = Self { cpu_on: Some(PSCI_CPU_ON_64), affinity_info: Some(PSCI_AFFINITY_INFO_64) };
+}
+
+/// Firmware that answers PSCI, as the devicetree describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PsciNode {
+    /// How it is called.
+    pub conduit: Conduit,
+    /// What it is called for.
+    pub functions: Functions,
+}
+
+/// Why there is no PSCI to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PsciNodeError {
+    /// No available node is compatible with PSCI.
+    #[error("the devicetree has no PSCI firmware")]
+    Missing,
+    /// The node does not say how firmware is called.
+    #[error("the psci node has no method")]
+    NoMethod,
+    /// It says something else than `smc` or `hvc`.
+    #[error("the method of the psci node is neither smc nor hvc")]
+    UnknownMethod,
+}
+
+/// Whether a `compatible` string has the ids in the tree (0.1) or in the specification.
+fn has_fixed_functions(compatible: &str) -> Option<bool> {
+    match compatible {
+        "arm,psci" => Some(false),
+        "arm,psci-0.2" | "arm,psci-1.0" => Some(true),
+        _ => None,
+    }
+}
+
+/// The first string of the node's `compatible` that is PSCI's decides, since the list goes from the special to the general
+/// (Linux's `psci_dt_init`).
+fn fixed_functions(node: &FdtNode<'_>) -> Option<bool> {
+    node.compatible()?.find_map(has_fixed_functions)
+}
+
+impl PsciNode {
+    /// Looks for PSCI among the children of the root and of `/firmware`.
+    ///
+    /// # Errors
+    /// [`PsciNodeError`]. The conduit is never guessed.
+    pub fn from_fdt(fdt: &Fdt<'_>) -> Result<Self, PsciNodeError> {
+        let firmware = fdt.find_node("/firmware").into_iter().flat_map(|firmware| firmware.children());
+        let candidates = fdt.root().children().chain(firmware);
+        let (node, fixed) = candidates
+            .filter(|node| node.status() == Ok(Status::Okay))
+            .find_map(|node| fixed_functions(&node).map(|fixed| (node, fixed)))
+            .ok_or(PsciNodeError::Missing)?;
+        let method = node.property("method").ok_or(PsciNodeError::NoMethod)?;
+        let conduit = match method.value() {
+            b"smc\0" => Conduit::Smc,
+            b"hvc\0" => Conduit::Hvc,
+            _ => return Err(PsciNodeError::UnknownMethod),
+        };
+        let cpu_on = || node.property("cpu_on")?.value_as::<u32>().ok();
+        let functions = if fixed { Functions::V0_2 } else { Functions { cpu_on: cpu_on(), affinity_info: None } };
+        Ok(Self { conduit, functions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn blob(parent: &str, properties: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut psci = DeviceTreeNode::new("psci").unwrap();
+        for (name, value) in properties {
+            psci.add_property(DeviceTreeProperty::new(*name, value.to_vec()).unwrap());
+        }
+        let mut tree = DeviceTree::new();
+        if parent.is_empty() {
+            tree.root.add_child(psci);
+        } else {
+            let mut node = DeviceTreeNode::new(parent).unwrap();
+            node.add_child(psci);
+            tree.root.add_child(node);
+        }
+        tree.to_dtb()
+    }
+
+    fn read(properties: &[(&str, &[u8])]) -> Result<PsciNode, PsciNodeError> {
+        PsciNode::from_fdt(&Fdt::new(&blob("", properties)).unwrap())
+    }
+
+    const V1: (&str, &[u8]) = ("compatible", b"arm,psci-1.0\0arm,psci-0.2\0arm,psci\0");
+    const V0_1: (&str, &[u8]) = ("compatible", b"arm,psci\0");
+    const CPU_ON: (&str, &[u8]) = ("cpu_on", &[0x84, 0, 0, 1]);
+
+    #[test]
+    fn row_8_the_conduit_is_what_the_tree_says() {
+        assert_eq!(read(&[V1, ("method", b"smc\0")]).unwrap().conduit, Conduit::Smc);
+        assert_eq!(read(&[V1, ("method", b"hvc\0")]).unwrap().conduit, Conduit::Hvc);
+        assert_eq!(read(&[V1]), Err(PsciNodeError::NoMethod));
+        for odd in [&b"SMC\0"[..], b"smc", b"", b"hvc\0smc\0"] {
+            assert_eq!(read(&[V1, ("method", odd)]), Err(PsciNodeError::UnknownMethod));
+        }
+    }
+
+    #[test]
+    fn row_51_version_0_1_takes_ids_from_the_tree_and_later_ones_ignore_them() {
+        let method = ("method", &b"smc\0"[..]);
+        let old = Functions { cpu_on: Some(0x8400_0001), affinity_info: None };
+        assert_eq!(read(&[V0_1, method, CPU_ON]).unwrap().functions, old);
+        assert_eq!(read(&[V0_1, method]).unwrap().functions, Functions { cpu_on: None, affinity_info: None });
+        assert_eq!(read(&[V1, method, CPU_ON]).unwrap().functions, Functions::V0_2);
+        let v0_2 = ("compatible", &b"arm,psci-0.2\0"[..]);
+        assert_eq!(read(&[v0_2, method, CPU_ON]).unwrap().functions, Functions::V0_2);
+    }
+
+    #[test]
+    fn a_node_below_firmware_counts_and_one_that_is_disabled_does_not() {
+        let below = blob("firmware", &[V1, ("method", b"smc\0")]);
+        assert!(PsciNode::from_fdt(&Fdt::new(&below).unwrap()).is_ok());
+        let disabled = read(&[V1, ("method", b"smc\0"), ("status", b"disabled\0")]);
+        assert_eq!(disabled, Err(PsciNodeError::Missing));
+        assert_eq!(read(&[("compatible", b"acme,firmware\0")]), Err(PsciNodeError::Missing));
+        assert_eq!(read(&[]), Err(PsciNodeError::Missing));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_trees_are_read_to_the_end(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+            let mut bytes = blob("firmware", &[V0_1, ("method", b"smc\0"), CPU_ON]);
+            for (place, value) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            if let Ok(fdt) = Fdt::new(&bytes) {
+                let _ = PsciNode::from_fdt(&fdt);
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Boots that must go well, on every kind of machine and entry.
+
+use std::num::NonZeroU32;
+
+use reveille_cli::boot::{BootOptions, ImageFormat};
+use reveille_cli::policy::Policy;
+use reveille_cli::report::{Outcome, Report};
+use reveille_system_tests::{Booted, Stand, cpus};
+
+use crate::Test;
+
+/// The tests of this module.
+pub const TESTS: &[(&str, Test)] = &[
+    ("1_cpu", |stand| all_online(stand, &cpus(1))),
+    ("2_cpus", |stand| all_online(stand, &cpus(2))),
+    ("4_cpus", |stand| all_online(stand, &cpus(4))),
+    ("8_cpus", |stand| all_online(stand, &cpus(8))),
+    ("row_56_64_cpus_with_affinity_levels_above_0", sixty_four_cpus),
+    ("row_36_4_cpus_by_image_at_el2", |stand| all_online(stand, &BootOptions { entry_level: 2, ..cpus(4) })),
+    ("4_cpus_by_elf_at_el1", |stand| all_online(stand, &BootOptions { format: ImageFormat::Elf, ..cpus(4) })),
+    ("4_cpus_by_elf_at_el2", |stand| {
+        all_online(stand, &BootOptions { format: ImageFormat::Elf, entry_level: 2, ..cpus(4) })
+    }),
+    ("4_cpus_of_model_max_at_el1", |stand| {
+        all_online(stand, &BootOptions { cpu_model: Some("max".into()), ..cpus(4) })
+    }),
+    ("4_cpus_of_model_max_at_el2", |stand| {
+        all_online(stand, &BootOptions { cpu_model: Some("max".into()), entry_level: 2, ..cpus(4) })
+    }),
+    ("serially_each_cpu_is_online_before_the_next_is_kicked", serially),
+    ("two_in_flight_are_never_three", two_in_flight),
+    ("in_parallel_all_are_kicked_before_the_wait", in_parallel),
+    ("row_53_maxcpus_2_leaves_two_present_cpus_alone", maxcpus),
+    ("row_53_nosmp_leaves_the_boot_cpu_alone", nosmp),
+    ("row_53_nr_cpus_3_is_a_hard_cap", nr_cpus),
+    ("the_times_of_the_report_are_those_of_the_events", times),
+];
+
+fn all_online(stand: &Stand, options: &BootOptions) -> Result<(), String> {
+    let booted = stand.boot(options)?;
+    let report = booted.expect_all_online(options.cpus)?;
+    booted.expect(report.entry_level == options.entry_level, "it was entered at another exception level")
+}
+
+fn sixty_four_cpus(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&cpus(64))?;
+    let report = booted.expect_all_online(64)?;
+    // QEMU puts 16 CPUs into a cluster.
+    booted.expect(report.cpus[16].hw_id == 0x100, "CPU 16 has the id 0x100")?;
+    booted.expect(report.cpus.iter().all(|cpu| cpu.lost_events == 0), "no event is lost")
+}
+
+/// The times at which each CPU was kicked and came online, in the order of the kicks.
+fn kicks_and_arrivals(report: &Report) -> Vec<(u64, u64)> {
+    let boot = &report.cpus[0].events;
+    let kicks = boot.iter().filter(|event| event.name == "kick");
+    let pairs = kicks.filter_map(|kick| {
+        let target = report.cpus.get(kick.target? as usize)?;
+        Some((kick.ns, target.online_ns()?))
+    });
+    pairs.collect()
+}
+
+/// The most CPUs that were on their way at once.
+fn most_in_flight(pairs: &[(u64, u64)]) -> usize {
+    let in_flight = |now: u64| pairs.iter().filter(|(kick, online)| *kick <= now && now < *online).count();
+    pairs.iter().map(|(kick, _)| in_flight(*kick)).max().unwrap_or(0)
+}
+
+fn boot_8_with(stand: &Stand, policy: Policy) -> Result<(Booted, Vec<(u64, u64)>), String> {
+    let booted = stand.boot(&BootOptions { policy, ..cpus(8) })?;
+    let pairs = kicks_and_arrivals(booted.expect_all_online(8)?);
+    booted.expect(pairs.len() == 7, "seven CPUs are kicked and come online")?;
+    Ok((booted, pairs))
+}
+
+fn serially(stand: &Stand) -> Result<(), String> {
+    let (booted, pairs) = boot_8_with(stand, Policy::Serial)?;
+    booted.expect(most_in_flight(&pairs) == 1, "one CPU at a time is on its way")
+}
+
+fn two_in_flight(stand: &Stand) -> Result<(), String> {
+    let (booted, pairs) = boot_8_with(stand, Policy::AtMost(const { NonZeroU32::new(2).unwrap() }))?;
+    booted.expect((1..=2).contains(&most_in_flight(&pairs)), "at most two CPUs are on their way")
+}
+
+fn in_parallel(stand: &Stand) -> Result<(), String> {
+    let (booted, pairs) = boot_8_with(stand, Policy::Parallel)?;
+    let kicks: Vec<u64> = pairs.iter().map(|(kick, _)| *kick).collect();
+    let events = &booted.report()?.cpus[0].events;
+    let done = events.iter().find(|event| event.name == "smp_cpus_done").map_or(0, |event| event.ns);
+    let others_between = events
+        .iter()
+        .filter(|event| kicks[0] < event.ns && event.ns < kicks[6])
+        .any(|event| event.target.is_none() && !is_kick_span(&event.name));
+    booted.expect(!others_between, "nothing but kicks lies between the first kick and the last")?;
+    booted.expect(kicks.is_sorted() && kicks[6] < done, "the kicks come before the end of the wait")
+}
+
+fn is_kick_span(name: &str) -> bool {
+    ["cpu_up", "bringup_cpu", "__cpu_up", "boot_secondary", "cpu_psci_cpu_boot"].contains(&name)
+}
+
+fn with_append(stand: &Stand, text: &str) -> Result<Booted, String> {
+    stand.boot(&BootOptions { append: Some(text.into()), ..cpus(4) })
+}
+
+fn maxcpus(stand: &Stand) -> Result<(), String> {
+    let booted = with_append(stand, "maxcpus=2")?;
+    let report = booted.expect_all_online(2)?;
+    booted.expect(report.masks.present == [0, 1, 2, 3], "the others stay present")?;
+    booted.expect(report.cpus[3].outcome == Outcome::NotAsked, "CPU 3 was not asked for")
+}
+
+fn nosmp(stand: &Stand) -> Result<(), String> {
+    let booted = with_append(stand, "nosmp")?;
+    let report = booted.expect_all_online(1)?;
+    booted.expect(report.masks.present == [0], "the others are not even present")
+}
+
+fn nr_cpus(stand: &Stand) -> Result<(), String> {
+    let booted = with_append(stand, "nr_cpus=3")?;
+    let report = booted.expect_all_online(3)?;
+    booted.expect(report.masks.possible == [0, 1, 2], "no more than three are possible")?;
+    booted.expect(report.left_out.len() == 1 && !report.left_out[0].fault, "the fourth is left out, at nobody's fault")
+}
+
+fn times(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&cpus(4))?;
+    let report = booted.expect_all_online(4)?;
+    let pairs = kicks_and_arrivals(report);
+    let first_kick = pairs.iter().map(|(kick, _)| *kick).min().unwrap_or(0);
+    let last_online = pairs.iter().map(|(_, online)| *online).max().unwrap_or(0);
+    booted
+        .expect(report.bringup_ns == last_online - first_kick, "bringup_ns is the last online minus the first kick")?;
+    booted.expect(report.prepare_ns > 0 && report.prepare_ns < first_kick, "prepare_ns lies before the first kick")?;
+    booted.expect(pairs.iter().all(|(kick, online)| kick < online), "every CPU is kicked before it is online")
+}

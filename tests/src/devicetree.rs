@@ -1,0 +1,86 @@
+//! Devicetrees that no sound machine has: QEMU's own, changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::{Node, Property};
+
+/// Has QEMU write the devicetree of its `virt` machine with `cpus` CPUs, entered at EL1, to a file in `folder`.
+///
+/// # Errors
+/// QEMU does not make one.
+pub fn dump_of_virt(qemu: &Path, cpus: u32, folder: &Path) -> Result<PathBuf, String> {
+    let file = folder.join("virt.dtb");
+    let machine = format!("virt,gic-version=3,dumpdtb={}", file.display());
+    let output = Command::new(qemu)
+        .args(["-machine", &machine, "-cpu", "cortex-a57", "-smp", &cpus.to_string(), "-m", "512M"])
+        .args(["-display", "none", "-nic", "none"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    if file.exists() { Ok(file) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// That devicetree, to be changed.
+///
+/// # Errors
+/// QEMU does not make one.
+pub fn of_virt(qemu: &Path, cpus: u32) -> Result<DeviceTree, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let bytes = std::fs::read(dump_of_virt(qemu, cpus, folder.path())?).map_err(|error| error.to_string())?;
+    let fdt = Fdt::new(&bytes).map_err(|error| error.to_string())?;
+    Ok(DeviceTree::from_fdt(&fdt))
+}
+
+/// The nodes of its CPUs, in order.
+pub fn cpu_names(tree: &DeviceTree) -> Vec<String> {
+    let cpus = tree.find_node("/cpus").into_iter().flat_map(Node::children);
+    cpus.map(|node| node.name().to_owned()).filter(|name| name.starts_with("cpu@")).collect()
+}
+
+/// The node of a CPU, to be changed.
+///
+/// # Panics
+/// There is no such node.
+pub fn cpu<'a>(tree: &'a mut DeviceTree, name: &str) -> &'a mut DeviceTreeNode {
+    tree.find_node_mut(&format!("/cpus/{name}")).unwrap_or_else(|| panic!("the devicetree has no {name}"))
+}
+
+/// Gives `node` the property `name`, in place of one that it has.
+///
+/// # Panics
+/// The name is not one.
+pub fn set(node: &mut DeviceTreeNode, name: &str, value: &[u8]) {
+    node.remove_property(name);
+    node.add_property(DeviceTreeProperty::new(name, value.to_vec()).expect("a property's name"));
+}
+
+/// Takes the CPU `name` out and puts it before all others.
+///
+/// # Panics
+/// There is no such node.
+pub fn move_to_front(tree: &mut DeviceTree, name: &str) {
+    let cpus = tree.find_node_mut("/cpus").expect("a devicetree of a machine with CPUs");
+    let nodes: Vec<String> =
+        Node::children(&*cpus).map(|node| node.name().to_owned()).filter(|other| other != name).collect();
+    for other in nodes {
+        let node = cpus.remove_child(&other).expect("a child that was listed");
+        cpus.add_child(node);
+    }
+}
+
+/// The number in a property of one cell.
+pub fn cell(node: &DeviceTreeNode, name: &str) -> Option<u32> {
+    Node::property(node, name)?.value_as().ok()
+}
+
+/// Writes the devicetree to a file in `folder`.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(tree: &DeviceTree, folder: &Path) -> Result<PathBuf, String> {
+    let file = folder.join("changed.dtb");
+    std::fs::write(&file, tree.to_dtb()).map_err(|error| error.to_string())?;
+    Ok(file)
+}

@@ -1,0 +1,118 @@
+//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, and [`path`], which
+//! holds what was traced against the path of the system that is followed.
+
+pub mod devicetree;
+pub mod path;
+
+use std::path::Path;
+use std::time::Duration;
+
+use reveille_cli::boot::{self, BootOptions, BootRun};
+use reveille_cli::console::Silent;
+use reveille_cli::image::{self, BuiltImage};
+use reveille_cli::machine::MACHINES;
+use reveille_cli::report::Report;
+use reveille_cli::setup::{self, Host};
+use reveille_cli::verdict::Verdict;
+
+/// How long a kernel waits for CPUs in a test: a busy host must not decide what a test says.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The host and the image, ready to boot.
+pub struct Stand {
+    host: Host,
+    image: BuiltImage,
+}
+
+impl Stand {
+    /// Installs what is missing, and builds the kernel. Progress goes to standard error.
+    ///
+    /// # Errors
+    /// What is missing and could not be installed, or does not build.
+    pub fn ready() -> Result<Self, String> {
+        let machine = &MACHINES[0];
+        let host = setup::ensure(machine.architecture()).map_err(|error| error.to_string())?;
+        let image = image::build(&host, machine.image, &[]).map_err(|error| error.to_string())?;
+        Ok(Self { host, image })
+    }
+
+    /// Boots the kernel.
+    ///
+    /// # Errors
+    /// The machine could not be started.
+    pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
+        let run = boot::run(&self.host, &self.image, options, &mut Silent).map_err(|error| error.to_string())?;
+        Ok(Booted(run))
+    }
+
+    /// The QEMU that boots.
+    #[must_use]
+    pub fn qemu(&self) -> &Path {
+        &self.host.qemu
+    }
+}
+
+/// Options for a boot with `cpus` CPUs and [`PATIENCE`].
+#[must_use]
+pub fn cpus(cpus: u32) -> BootOptions {
+    BootOptions { cpus, deadline: Some(PATIENCE), ..BootOptions::default() }
+}
+
+/// A boot that came to its end. Every complaint about it shows its console.
+pub struct Booted(pub BootRun);
+
+impl Booted {
+    /// The report, of an image that has begun.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn report(&self) -> Result<&Report, String> {
+        self.0.report.as_ref().ok_or_else(|| self.complaint("the image has reported nothing"))
+    }
+
+    /// `complaint`, and what there is to see.
+    #[must_use]
+    pub fn complaint(&self, complaint: &str) -> String {
+        let console: Vec<&str> = self.0.console.lines().collect();
+        format!(
+            "{complaint}\nverdict: {:?}\ncommand: {}\nQEMU: {}\nconsole:\n{}",
+            self.0.verdict,
+            self.0.command_line,
+            self.0.qemu_messages,
+            console.join("\n")
+        )
+    }
+
+    /// Complains unless `condition` holds.
+    ///
+    /// # Errors
+    /// The complaint.
+    pub fn expect(&self, condition: bool, complaint: &str) -> Result<(), String> {
+        if condition { Ok(()) } else { Err(self.complaint(complaint)) }
+    }
+
+    /// Complains unless all went well and `online` CPUs are online, in all masks up to `active`.
+    ///
+    /// # Errors
+    /// The complaint.
+    pub fn expect_all_online(&self, online: u32) -> Result<&Report, String> {
+        self.expect(self.0.verdict == Verdict::AllOnline, "not all went well")?;
+        let report = self.report()?;
+        let all: Vec<u32> = (0..online).collect();
+        self.expect(report.online_count == online, "another number of CPUs should be online")?;
+        self.expect(report.masks.online == all && report.masks.active == all, "the masks should name them")?;
+        self.expect(report.proofs.len() == 3, "three proofs should have run")?;
+        Ok(report)
+    }
+
+    /// The verdict's problems, of a run that ended with not all CPUs online.
+    ///
+    /// # Errors
+    /// It ended otherwise.
+    pub fn problems(&self) -> Result<&[String], String> {
+        match &self.0.verdict {
+            Verdict::NotAllOnline(problems) => Ok(problems),
+            _ => Err(self.complaint("some CPU should have failed to come up")),
+        }
+    }
+}
