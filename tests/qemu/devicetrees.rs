@@ -1,6 +1,6 @@
 //! Boots with a devicetree that is wrong, or odd.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dtoolkit::model::DeviceTree;
 use reveille_cli::boot::BootOptions;
@@ -20,8 +20,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_49_without_the_boot_cpu_the_machine_runs_on_it_alone", boot_cpu_absent),
     ("row_50_an_unknown_enable_method_drops_only_that_cpu", unknown_method),
     ("row_52_a_disabled_cpu_that_psci_can_start_comes_up", disabled),
-    ("row_51_a_psci_node_without_method_is_not_guessed_at", psci_without_method),
-    ("row_54_dead_cpus_cost_one_deadline_together_and_are_named", dead),
     ("a_devicetree_as_qemu_writes_it_boots", as_written),
 ];
 
@@ -102,44 +100,6 @@ fn unknown_method(stand: &Stand) -> Result<(), String> {
 fn disabled(stand: &Stand) -> Result<(), String> {
     let booted = boot(stand, |tree, names| set(cpu(tree, &names[1]), "status", b"disabled\0"))?;
     booted.expect_all_online(4).map(|_| ())
-}
-
-fn psci_without_method(stand: &Stand) -> Result<(), String> {
-    let booted = boot(stand, |tree, _| {
-        let psci = tree.find_node_mut("/psci").expect("QEMU's devicetree has a psci node");
-        psci.remove_property("method");
-    })?;
-    let report = booted.report()?;
-    booted.expect(report.masks.online == [0], "the machine runs on its boot CPU alone")?;
-    let said = booted.0.console.lines().any(|line| line.contains("the psci node has no method"));
-    booted.expect(said, "the console says why")?;
-    booted.expect(booted.problems()?.len() == 3, "three CPUs cannot be started")
-}
-
-/// PSCI 0.1 whose CPU_ON is CPU_SUSPEND: QEMU answers SUCCESS and starts nobody.
-fn dead(stand: &Stand) -> Result<(), String> {
-    const CPU_SUSPEND: u32 = 0xc400_0001;
-    let deadline = Duration::from_secs(3);
-    let mut tree = devicetree::of_virt(stand.qemu(), 4)?;
-    let psci = tree.find_node_mut("/psci").expect("QEMU's devicetree has a psci node");
-    set(psci, "compatible", b"arm,psci\0");
-    set(psci, "cpu_on", &CPU_SUSPEND.to_be_bytes());
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let file = devicetree::write(&tree, folder.path())?;
-    let options = BootOptions { devicetree: Some(file), deadline: Some(deadline), ..cpus(4) };
-    let booted = stand.boot(&options)?;
-    let problems = booted.problems()?;
-    let named = (1..4).all(|cpu| problems.iter().any(|problem| problem.contains(&format!("CPU {cpu} "))));
-    booted.expect(named && problems.len() == 3, "each of the three dead CPUs is named")?;
-    let report = booted.report()?;
-    booted.expect(report.cpus[1..].iter().all(|cpu| cpu.outcome == Outcome::TimedOut), "they have timed out")?;
-    booted.expect(report.masks.online == [0] && report.masks.present.len() == 4, "the boot goes on without them")?;
-    let events = &report.cpus[0].events;
-    let last_kick = events.iter().rfind(|event| event.name == "kick").map_or(0, |event| event.ns);
-    let done = events.iter().find(|event| event.name == "smp_cpus_done").map_or(0, |event| event.ns);
-    let waited = Duration::from_nanos(done.saturating_sub(last_kick));
-    booted.expect(waited >= deadline, "no CPU is given up before its deadline")?;
-    booted.expect(waited < deadline * 2, "three dead CPUs cost one deadline")
 }
 
 fn as_written(stand: &Stand) -> Result<(), String> {

@@ -4,6 +4,7 @@
 mod boots;
 mod command;
 mod devicetrees;
+mod faults;
 mod paths;
 
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    let tests = [boots::TESTS, devicetrees::TESTS, paths::TESTS, command::TESTS].concat();
+    let tests = [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| Trial::test(name, move || run(test))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -41,8 +41,22 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
-        let run = boot::run(&self.host, &self.image, options, &mut Silent).map_err(|error| error.to_string())?;
+        self.boot_image(&self.image, options)
+    }
+
+    /// Boots another image.
+    ///
+    /// # Errors
+    /// The machine could not be started.
+    pub fn boot_image(&self, image: &BuiltImage, options: &BootOptions) -> Result<Booted, String> {
+        let run = boot::run(&self.host, image, options, &mut Silent).map_err(|error| error.to_string())?;
         Ok(Booted(run))
+    }
+
+    /// The kernel's image.
+    #[must_use]
+    pub fn image(&self) -> &BuiltImage {
+        &self.image
     }
 
     /// The QEMU that boots.
