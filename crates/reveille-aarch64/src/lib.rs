@@ -2,9 +2,9 @@
 //! firmware is asked to start them.
 //!
 //! - [`boot_table`]: what a CPU reads while its MMU is off, and the contract of its caches.
-//! - [`entry`]: the entry code itself and [`entry::BootTable`], the table it reads.
+//! - `entry`: the entry code itself and `BootTable`, the table it reads.
 //! - [`psci`]: the enable method `psci` (Arm DEN0022).
-//! - [`cache`]: cleaning memory to the point of coherency.
+//! - `cache`: cleaning memory to the point of coherency.
 //!
 //! `entry` and `cache` exist on arm64 only; the rest builds, and is tested, on any host.
 

@@ -2,7 +2,7 @@
 //! the console and the trace.
 //!
 //! The instruction set is chosen in [`arch`] and nowhere else. Which CPUs come up, and when, is decided by the images, with
-//! the crate `reveille`; a CPU that has come up announces itself here with [`per_cpu`] and [`thread`].
+//! the crate `reveille`; a CPU that has come up announces itself here with [`mod@per_cpu`] and [`thread`].
 
 #![no_std]
 
