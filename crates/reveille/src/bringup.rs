@@ -34,6 +34,17 @@ impl Policy {
     }
 }
 
+/// As an option would name it: `parallel`, `serial`, or the limit.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.in_flight {
+            1 => f.write_str("serial"),
+            MAX_CPUS.. => f.write_str("parallel"),
+            count => write!(f, "at most {count} on their way"),
+        }
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self::PARALLEL

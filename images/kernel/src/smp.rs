@@ -158,7 +158,7 @@ impl<'a> Bringup<'a> {
     pub fn smp_init(mut self) -> BroughtUp {
         let _span = trace::span(name::smp_init);
         let present = SMP.masks.present.snapshot().count();
-        println!("Bringing up secondary CPUs: {} present, {:?}", present, self.plan.policy);
+        println!("Bringing up secondary CPUs: {present} present, {}", self.plan.policy);
         let summary = {
             let _span = trace::span(name::bringup_nonboot_cpus);
             SMP.bring_up(&self.plan, &Control, &mut self.outcomes)
