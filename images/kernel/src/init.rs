@@ -4,7 +4,7 @@ use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::gic_v3::GicV3;
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::{interrupts, memory_map, power, processor, timer};
+use reveille_runtime::arch::{interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
 use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
 use reveille_trace_format::{Record, SCHEMA};
@@ -32,7 +32,8 @@ fn start_kernel(arguments: BootArguments) -> ! {
     trace::begin(name::start_kernel, 0);
     let boot_cpu = smp_setup_processor_id();
     boot_cpu_init();
-    let fdt = find_devicetree(&arguments).unwrap_or_else(|reason| panic!("{reason}"));
+    let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
+    let fdt = devicetree::find(&arguments, known).unwrap_or_else(|reason| panic!("{reason}"));
     let boot = setup_arch(&fdt, &arguments, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
     setup_per_cpu_areas();
     smp_prepare_boot_cpu();
@@ -50,20 +51,6 @@ fn smp_setup_processor_id() -> HwId {
 fn boot_cpu_init() {
     let _span = trace::span(name::boot_cpu_init);
     SMP.masks.boot_cpu_init();
-}
-
-/// The devicetree that was handed over, or the one that a known board keeps at a fixed place.
-fn find_devicetree(arguments: &BootArguments) -> Result<Fdt<'static>, &'static str> {
-    // The first translation tables map the GiB of the image, and that of the devicetree where one was handed over.
-    let gibibyte = |address: usize| address >> 30;
-    let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
-    let known = known.filter(|&address| gibibyte(address) == gibibyte(memory_map::image().start));
-    // SAFETY: mapped, as the comment above says; no boot loader puts a devicetree where a GiB ends.
-    let at = |address| unsafe { devicetree::at(address) };
-    match arguments.devicetree {
-        0 => known.map(at).find(Result::is_ok).unwrap_or(Err("no devicetree was handed over")),
-        address => at(address),
-    }
 }
 
 /// Memory, the console, and which CPUs there are (Linux's `arch/arm64/kernel/setup.c`).

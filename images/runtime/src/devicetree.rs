@@ -6,8 +6,27 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 
+use crate::arch::head::BootArguments;
+use crate::arch::memory_map;
+
 /// How deep nodes may nest before the rest is left unseen.
 const MAX_DEPTH: usize = 16;
+
+/// The devicetree that was handed over, or the one at the first address of `known` (where boards keep one for images that are
+/// handed none) that holds one.
+///
+/// # Errors
+/// There is none.
+pub fn find(arguments: &BootArguments, known: impl Iterator<Item = usize>) -> Result<Fdt<'static>, &'static str> {
+    // The first translation tables map the GiB of the image, and that of the devicetree where one was handed over.
+    let is_mapped = |address: &usize| address >> 30 == memory_map::image().start >> 30;
+    // SAFETY: mapped, as the comment above says; no boot loader puts a devicetree where a GiB ends.
+    let at = |address| unsafe { at(address) };
+    match arguments.devicetree {
+        0 => known.filter(is_mapped).map(at).find(Result::is_ok).unwrap_or(Err("no devicetree was handed over")),
+        address => at(address),
+    }
+}
 
 /// The devicetree at `address`.
 ///
@@ -16,7 +35,7 @@ const MAX_DEPTH: usize = 16;
 ///
 /// # Safety
 /// If there is a devicetree at `address`, all of it is mapped and nobody writes it any more; if not, 8 bytes there are.
-pub unsafe fn at(address: usize) -> Result<Fdt<'static>, &'static str> {
+unsafe fn at(address: usize) -> Result<Fdt<'static>, &'static str> {
     const MAGIC: u32 = 0xd00d_feed;
     /// The boot protocol allows 2 MiB, and QEMU doubles what it is given.
     const MAX_SIZE: u32 = 8 * 1024 * 1024;

@@ -80,6 +80,13 @@ fn frames_are_v4(first: NonNull<GicrSgi>) -> bool {
 }
 
 impl GicV3 {
+    /// The address of the redistributor of the CPU with the id `hw_id`.
+    #[must_use]
+    pub fn redistributor_address(&self, hw_id: HwId) -> Option<usize> {
+        let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id).ok()?;
+        Some(self.redistributors[place].1.addr().get())
+    }
+
     /// The redistributor of this CPU, which has the id `hw_id`.
     fn redistributor(&self, hw_id: HwId) -> Result<GicRedistributor<'_>, &'static str> {
         let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id);
