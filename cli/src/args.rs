@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchOptions;
+use crate::bench::peer::Peer;
 use crate::boot::{BootOptions, ImageFormat};
 use crate::error::Error;
-use crate::machine::Machine;
+use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
 
 /// Boots SMP stacks on QEMU and shows their CPUs coming up.
@@ -27,6 +29,8 @@ pub struct Arguments {
 pub enum Action {
     /// Boot the reference kernel and show its CPUs coming up
     Boot(BootArguments),
+    /// Measure the bring-up: instructions and time, beside what it could cost at the least
+    Bench(BenchArguments),
     /// Say what the host has of what boots need, and what is missing
     Doctor,
 }
@@ -73,6 +77,39 @@ pub struct BootArguments {
     /// A further argument for QEMU (may be repeated)
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub qemu_arg: Vec<String>,
+}
+
+/// The arguments of `reveille bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// With how many CPUs
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_value = "4,16,64,128,256,512")]
+    pub cpus: Vec<u32>,
+    /// How often each time is taken
+    #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub runs: u32,
+    /// Show where the kernel's instructions go
+    #[arg(long = "where")]
+    pub spans: bool,
+    /// Measure another system too: linux (Debian's is fetched), linux=IMAGE, xen=IMAGE, lk=IMAGE (may be repeated)
+    #[arg(long, value_name = "NAME=IMAGE")]
+    pub peer: Vec<Peer>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl BenchArguments {
+    /// What they ask for.
+    ///
+    /// # Errors
+    /// [`Error::CpuCount`].
+    pub fn options(&self) -> Result<BenchOptions, Error> {
+        let machine = &MACHINES[0];
+        self.cpus.iter().try_for_each(|&cpus| machine.check_cpus(cpus))?;
+        let (cpus, peers) = (self.cpus.clone(), self.peer.clone());
+        Ok(BenchOptions { machine, cpus, runs: self.runs, spans: self.spans, peers })
+    }
 }
 
 /// Why there is nothing to do with a command line: what to print, and whether it was asked for (`--help`, `--version`).

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use crate::args::{Action, Arguments, BootArguments};
+use crate::args::{Action, Arguments, BenchArguments, BootArguments};
+use crate::bench::peer::Peer;
+use crate::bench::{self, BenchError};
 use crate::boot::{self, BootRun};
 use crate::console::ConsoleSink;
 use crate::error::Error;
@@ -33,6 +35,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     };
     let result = match action {
         Action::Boot(arguments) => boot(&arguments),
+        Action::Bench(arguments) => bench(&arguments),
         Action::Doctor => Ok(doctor()),
     };
     result.unwrap_or_else(|error| {
@@ -62,6 +65,20 @@ fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
         (None, _) => {}
     }
     Ok(ExitStatus::from(&run.verdict))
+}
+
+fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
+    let mut options = arguments.options()?;
+    let host = setup::ensure(options.machine.architecture())?;
+    options.peers.iter_mut().try_for_each(Peer::prepare)?;
+    let bench = bench::run(&host, &options, &mut |what| complain(what))?;
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&bench).map_err(|error| BenchError::Peer(error.to_string()))?;
+        print(&format!("{json}\n"));
+    } else {
+        print(&bench::table::draw(&bench));
+    }
+    Ok(ExitStatus::Fine)
 }
 
 /// Says what went wrong with a run, if anything did.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::bench::BenchError;
 use crate::image::ImageError;
 use crate::setup::SetupError;
 
@@ -59,6 +60,9 @@ pub enum Error {
         /// What the host says.
         source: io::Error,
     },
+    /// Something cannot be measured.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// The host lacks something.
     #[error(transparent)]
     Setup(#[from] SetupError),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::bench::BenchError;
 use crate::error::Error;
 use crate::setup::SetupError;
 use crate::verdict::Verdict;
@@ -52,6 +53,8 @@ impl From<&Error> for ExitStatus {
             | Error::ReportPath { .. }
             | Error::QemuRefused { .. }
             | Error::Setup(SetupError::Consent(_)) => Self::WrongUse,
+            Error::Bench(BenchError::Run { .. }) => Self::NotAllOnline,
+            Error::Bench(BenchError::Peer(_)) => Self::HostLacks,
             Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::ReportWrite { .. } => Self::HostLacks,
             Error::Interrupted => Self::Interrupted,
         }

@@ -35,6 +35,10 @@ pub enum Container {
 pub static KERNEL: ImageKind =
     ImageKind { package: "reveille-kernel", architecture: &machine::ARM64, container: Container::Arm64Image };
 
+/// What the bench measures the kernel against.
+pub static YARDSTICK: ImageKind =
+    ImageKind { package: "reveille-yardstick", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// An image that is ready to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltImage {

@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod bench;
 pub mod boot;
 pub mod command;
 pub mod console;
 pub mod devicetree;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod image;
 pub mod interrupt;
 pub mod machine;

@@ -62,6 +62,15 @@ pub(crate) fn cpus(count: u32) -> Report {
     }
 }
 
+/// As many CPUs as lists of events, with these (name, time, phase).
+pub(crate) fn with_events(lists: &[&[(&str, u64, Phase)]]) -> Report {
+    let mut report = cpus(lists.len() as u32);
+    for (cpu, list) in report.cpus.iter_mut().zip(lists) {
+        cpu.events = list.iter().map(|(name, ns, phase)| event(*ns, *phase, name, None)).collect();
+    }
+    report
+}
+
 pub(crate) fn two_cpus() -> Report {
     cpus(2)
 }

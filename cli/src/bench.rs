@@ -1,0 +1,242 @@
+//! Measures the phase from the first kick to the last CPU online: in instructions, which are exact, and in time, beside what it
+//! could cost at the least.
+//!
+//! The rows of one number of CPUs are measured in turns, run by run, since machines are noisy. [`statistics`] condenses the
+//! times, [`table`] draws them, [`spans`] finds where instructions go, and [`peer`] measures other systems.
+
+pub mod peer;
+pub mod spans;
+pub mod statistics;
+pub mod table;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::boot::{self, BootOptions, BootRun};
+use crate::console::Silent;
+use crate::error::Error;
+use crate::image::{self, BuiltImage, ImageKind};
+use crate::machine::Machine;
+use crate::setup::Host;
+use crate::verdict::Verdict;
+use peer::Peer;
+use spans::Share;
+use statistics::Spread;
+
+/// How often a count of instructions is taken: they must be equal.
+const EXACT_RUNS: usize = 2;
+/// QEMU counts one instruction as one nanosecond, and a timer of this frequency shows each.
+const ONE_TICK_AN_INSTRUCTION: &str = "cntfrq=1000000000";
+const COUNT_INSTRUCTIONS: [&str; 2] = ["-icount", "shift=0"];
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchOptions {
+    /// The machine.
+    pub machine: &'static Machine,
+    /// With how many CPUs, one after the other.
+    pub cpus: Vec<u32>,
+    /// How often each time is taken.
+    pub runs: u32,
+    /// Whether to find where the kernel's instructions go.
+    pub spans: bool,
+    /// Other systems to measure beside.
+    pub peers: Vec<Peer>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What it is called in tables.
+    pub name: &'static str,
+    /// The image.
+    pub image: &'static ImageKind,
+    /// What it is told on its command line.
+    pub append: &'static str,
+}
+
+/// What every bench measures: the two floors, the library alone, the kernel.
+pub const SUBJECTS: [Subject; 4] = [
+    Subject { name: "bare floor", image: &image::YARDSTICK, append: "yardstick=bare" },
+    Subject { name: "online floor", image: &image::YARDSTICK, append: "yardstick=online" },
+    Subject { name: "library alone", image: &image::YARDSTICK, append: "yardstick=library" },
+    Subject { name: "kernel", image: &image::KERNEL, append: "" },
+];
+/// The place of the online floor among the subjects: what times are compared with.
+const ONLINE_FLOOR: usize = 1;
+/// The place of the kernel.
+const KERNEL: usize = 3;
+
+/// One line of the result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// How many CPUs the machine had.
+    pub cpus: u32,
+    /// What was measured.
+    pub subject: String,
+    /// Instructions of the phase for each CPU that was brought up, both sides together; `None` where they were not equal in two
+    /// runs, or the system cannot be counted.
+    pub instructions_per_cpu: Option<f64>,
+    /// The phase's time.
+    pub time: Spread,
+    /// The lower quartile of the time over that of the online floor.
+    pub over_online_floor: f64,
+    /// What else the system does in the phase, or how it was measured, where that matters.
+    pub note: Option<String>,
+}
+
+/// The result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bench {
+    /// The QEMU that ran everything.
+    pub qemu: String,
+    /// How often each time was taken.
+    pub runs: u32,
+    /// By number of CPUs, then by subject.
+    pub rows: Vec<Row>,
+    /// Where the kernel's instructions go, with the largest number of CPUs; empty unless asked for.
+    pub spans: Vec<Share>,
+}
+
+/// A run that cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// It did not come to a good end.
+    #[error("{subject} with {cpus} CPUs cannot be measured: {what}")]
+    Run {
+        /// What ran.
+        subject: String,
+        /// With how many CPUs.
+        cpus: u32,
+        /// What happened.
+        what: String,
+    },
+    /// A peer's image cannot be had.
+    #[error("{0}")]
+    Peer(String),
+}
+
+/// Measures. `progress` hears what is being done.
+///
+/// # Errors
+/// [`Error`]: the first run that goes wrong ends the bench, since what is left would not be comparable.
+pub fn run(host: &Host, options: &BenchOptions, progress: &mut dyn FnMut(&str)) -> Result<Bench, Error> {
+    let images = SUBJECTS.iter().map(|subject| image::build(host, subject.image, &[]));
+    let images: Vec<BuiltImage> = images.collect::<Result<_, _>>()?;
+    let mut rows = Vec::new();
+    for &cpus in &options.cpus {
+        rows.extend(measure(host, &images, options, cpus, progress)?);
+    }
+    let spans = match options.cpus.iter().max() {
+        Some(&cpus) if options.spans => {
+            progress(&format!("{cpus} CPUs: where the kernel's instructions go"));
+            let run = counted(host, &images[KERNEL], &SUBJECTS[KERNEL], options.machine, cpus)?;
+            run.report.as_ref().map(spans::of).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    Ok(Bench { qemu: qemu_version(host), runs: options.runs, rows, spans })
+}
+
+fn qemu_version(host: &Host) -> String {
+    let output = crate::toolchain::output(std::process::Command::new(&host.qemu).arg("--version"));
+    output.and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The rows of one number of CPUs.
+fn measure(
+    host: &Host,
+    images: &[BuiltImage],
+    options: &BenchOptions,
+    cpus: u32,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<Row>, Error> {
+    progress(&format!("{cpus} CPUs: counting instructions"));
+    let mut counts = Vec::new();
+    for (subject, image) in SUBJECTS.iter().zip(images) {
+        counts.push(count(host, image, subject, options.machine, cpus)?);
+    }
+    let mut times = vec![Vec::new(); SUBJECTS.len()];
+    let mut peer_times = vec![Vec::new(); options.peers.len()];
+    for round in 1..=options.runs {
+        progress(&format!("{cpus} CPUs: round {round} of {}", options.runs));
+        for ((subject, image), times) in SUBJECTS.iter().zip(images).zip(&mut times) {
+            let run = one_run(host, image, subject, &plain(subject, options.machine, cpus))?;
+            times.push(phase(&run));
+        }
+        for (peer, times) in options.peers.iter().zip(&mut peer_times).filter(|(peer, _)| cpus <= peer.max_cpus()) {
+            times.push(peer.phase(host, options.machine, cpus)?);
+        }
+    }
+    let floor = Spread::of(&times[ONLINE_FLOOR]);
+    let row = |subject: &str, count: Option<f64>, times: &[u64], note: Option<&str>| {
+        let time = Spread::of(times);
+        Row {
+            cpus,
+            subject: subject.to_owned(),
+            instructions_per_cpu: count,
+            over_online_floor: time.lower_quartile / floor.lower_quartile,
+            time,
+            note: note.map(str::to_owned),
+        }
+    };
+    let own = SUBJECTS.iter().zip(counts).zip(&times);
+    let mut rows: Vec<Row> = own.map(|((subject, count), times)| row(subject.name, count, times, None)).collect();
+    let peers = options.peers.iter().zip(&peer_times).filter(|(_, times)| !times.is_empty());
+    rows.extend(peers.map(|(peer, times)| row(peer.name(), None, times, Some(peer.note()))));
+    Ok(rows)
+}
+
+/// Instructions for each CPU that was brought up, if all counts are equal.
+fn count(
+    host: &Host,
+    image: &BuiltImage,
+    subject: &Subject,
+    machine: &'static Machine,
+    cpus: u32,
+) -> Result<Option<f64>, Error> {
+    let mut counts = Vec::new();
+    for _ in 0..EXACT_RUNS {
+        counts.push(phase(&counted(host, image, subject, machine, cpus)?));
+    }
+    let exact = counts.windows(2).all(|pair| pair[0] == pair[1]);
+    Ok(exact.then(|| counts[0] as f64 / f64::from(cpus.saturating_sub(1).max(1))))
+}
+
+fn plain(subject: &Subject, machine: &'static Machine, cpus: u32) -> BootOptions {
+    // A bench on a busy host must not end because a CPU was slow.
+    let deadline = Some(Duration::from_secs(30));
+    BootOptions { machine, cpus, append: Some(subject.append.to_owned()), deadline, ..BootOptions::default() }
+}
+
+/// A run in which the report's nanoseconds are instructions.
+fn counted(
+    host: &Host,
+    image: &BuiltImage,
+    subject: &Subject,
+    machine: &'static Machine,
+    cpus: u32,
+) -> Result<BootRun, Error> {
+    let options = BootOptions {
+        cpu_model: Some(format!("{},{ONE_TICK_AN_INSTRUCTION}", machine.cpu_model)),
+        qemu_arguments: COUNT_INSTRUCTIONS.map(str::to_owned).to_vec(),
+        ..plain(subject, machine, cpus)
+    };
+    one_run(host, image, subject, &options)
+}
+
+fn one_run(host: &Host, image: &BuiltImage, subject: &Subject, options: &BootOptions) -> Result<BootRun, Error> {
+    let run = boot::run(host, image, options, &mut Silent)?;
+    let what = match &run.verdict {
+        Verdict::AllOnline => return Ok(run),
+        Verdict::NotAllOnline(problems) => problems.join("; "),
+        Verdict::TimedOut(limit) => format!("it did not end within {} s", limit.as_secs()),
+        Verdict::Died(how) => how.clone(),
+    };
+    Err(BenchError::Run { subject: subject.name.to_owned(), cpus: options.cpus, what }.into())
+}
+
+fn phase(run: &BootRun) -> u64 {
+    run.report.as_ref().map_or(0, |report| report.bringup_ns)
+}
