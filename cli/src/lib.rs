@@ -2,8 +2,8 @@
 //!
 //! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
 //! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records,
-//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`] and [`tree`] show it. [`boot`] ties them
-//! together for other programs, such as the system tests; [`exit`] decides the exit code.
+//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`] and [`tree`] show it. [`boot`]
+//! ties them together for other programs, such as the system tests; [`exit`] decides the exit code.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod policy;
 pub mod qemu;
 pub mod report;
 pub mod setup;
+pub(crate) mod span;
 pub mod style;
 pub mod summary;
 pub mod toolchain;

@@ -1,6 +1,6 @@
 //! Draws the call tree of each CPU with its times, side by side, as kernel engineers draw it.
 //!
-//! `span` nests a CPU's events, `columns` sets the trees beside each other. Siblings that are alike are drawn once, and so
+//! [`span`] nests a CPU's events, `columns` sets the trees beside each other. Siblings that are alike are drawn once, and so
 //! are CPUs that went the same way, where there are many of them.
 
 use std::collections::HashMap;
@@ -8,18 +8,15 @@ use std::collections::HashMap;
 use reveille_trace_format::{KICK, ONLINE, Outcome};
 
 use crate::report::{CpuReport, Report};
+use crate::span::{self, MANY_SIBLINGS, Span};
 use crate::style;
 use crate::summary::milliseconds;
 use columns::{Block, Row};
-use span::Span;
 
 mod columns;
-mod span;
 
 /// Above this many CPUs, those that went the same way are drawn once.
 const MANY_CPUS: usize = 8;
-/// Above this many siblings of one shape, only the first is drawn.
-const MANY_SIBLINGS: usize = 4;
 
 /// The trees of all CPUs, in at most `width` columns where a single tree fits in these.
 #[must_use]
@@ -71,7 +68,7 @@ fn note(first: &CpuReport, others: &[&CpuReport]) -> String {
 }
 
 /// Ascending numbers as ranges: `2-5, 7`.
-fn ranges(indexes: &[u32]) -> String {
+pub(crate) fn ranges(indexes: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for &index in indexes {
         match ranges.last_mut() {

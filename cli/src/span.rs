@@ -1,12 +1,15 @@
-//! Nests a CPU's events into spans, and tells which spans have the same shape.
+//! Nests a CPU's events into spans, for [`crate::tree`]. It also tells which spans have the same
+//! shape.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use reveille_trace_format::Phase;
 
-use super::MANY_SIBLINGS;
 use crate::report::Event;
+
+/// Above this many siblings of one shape, how many there are makes no difference to the shape.
+pub const MANY_SIBLINGS: usize = 4;
 
 /// A function that was entered, or something that happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub struct Span<'a> {
     pub target: Option<u32>,
     /// When it began.
     pub ns: u64,
+    /// When it was left, if it was; for a moment, the same as [`Self::ns`].
+    pub end_ns: Option<u64>,
+    /// It is something that happened at one moment.
+    pub moment: bool,
     pub children: Vec<Span<'a>>,
     /// The same for spans that differ only in times, in targets, and in how often something was repeated many times.
     pub shape: u64,
@@ -22,7 +29,9 @@ pub struct Span<'a> {
 
 impl<'a> Span<'a> {
     fn begin(event: &'a Event) -> Self {
-        Self { name: &event.name, target: event.target, ns: event.ns, children: Vec::new(), shape: 0 }
+        let moment = event.phase == Phase::Instant;
+        let end_ns = moment.then_some(event.ns);
+        Self { name: &event.name, target: event.target, ns: event.ns, end_ns, moment, children: Vec::new(), shape: 0 }
     }
 
     fn end(mut self) -> Self {
@@ -42,6 +51,7 @@ pub fn nest(events: &[Event]) -> Vec<Span<'_>> {
             Phase::End => {
                 // Whatever was entered within it and not left has no end in the trace.
                 if let Some(depth) = open.iter().rposition(|span| span.name == event.name) {
+                    open[depth].end_ns = Some(event.ns);
                     leave(depth, &mut open, &mut roots);
                 }
             }
@@ -125,6 +135,13 @@ mod tests {
     fn ends_may_be_missing() {
         assert_eq!(nested(&[(Begin, "a"), (Begin, "b"), (Instant, "c")]), "a(b(c))");
         assert_eq!(nested(&[(Begin, "a"), (Begin, "b"), (End, "a"), (Begin, "c")]), "a(b) c");
+    }
+
+    #[test]
+    fn a_span_ends_with_its_own_end_only() {
+        let events = [event(1, Begin, "a", None), event(2, Begin, "b", None), event(5, End, "a", None)];
+        let spans = nest(&events);
+        assert_eq!((spans[0].end_ns, spans[0].children[0].end_ns), (Some(5), None));
     }
 
     #[test]
