@@ -76,7 +76,7 @@ pub struct Row {
     /// What was measured.
     pub subject: String,
     /// Instructions of the phase for each CPU that was brought up, both sides together; `None` where they were not equal in two
-    /// runs, or the system cannot be counted.
+    /// runs, or the system cannot be counted. A peer's is as exact as the time stamps of its console.
     pub instructions_per_cpu: Option<f64>,
     /// The phase's time.
     pub time: Spread,
@@ -170,6 +170,11 @@ fn measure(
         }
     }
     let floor = Spread::of(&times[ONLINE_FLOOR]);
+    let mut peer_counts = Vec::new();
+    for peer in options.peers.iter().filter(|peer| cpus <= peer.max_cpus()) {
+        progress(&format!("{cpus} CPUs: counting the instructions of {peer}"));
+        peer_counts.push(peer.count(host, options.machine, cpus)?);
+    }
     let row = |subject: &str, count: Option<f64>, times: &[u64], note: Option<&str>| {
         let time = Spread::of(times);
         Row {
@@ -184,7 +189,8 @@ fn measure(
     let own = SUBJECTS.iter().zip(counts).zip(&times);
     let mut rows: Vec<Row> = own.map(|((subject, count), times)| row(subject.name, count, times, None)).collect();
     let peers = options.peers.iter().zip(&peer_times).filter(|(_, times)| !times.is_empty());
-    rows.extend(peers.map(|(peer, times)| row(peer.name(), None, times, Some(peer.note()))));
+    let peers = peers.zip(peer_counts);
+    rows.extend(peers.map(|((peer, times), count)| row(peer.name(), count, times, Some(peer.note()))));
     Ok(rows)
 }
 
@@ -201,7 +207,17 @@ fn count(
         counts.push(phase(&counted(host, image, subject, machine, cpus)?));
     }
     let exact = counts.windows(2).all(|pair| pair[0] == pair[1]);
-    Ok(exact.then(|| counts[0] as f64 / f64::from(cpus.saturating_sub(1).max(1))))
+    Ok(exact.then(|| per_cpu(counts[0], cpus)))
+}
+
+/// The share of each CPU that was brought up.
+fn per_cpu(count: u64, cpus: u32) -> f64 {
+    count as f64 / f64::from(cpus.saturating_sub(1).max(1))
+}
+
+/// The arguments with which QEMU counts instructions: one is a nanosecond of the machine's clock.
+fn counting(machine: &Machine) -> (String, Vec<String>) {
+    (format!("{},{ONE_TICK_AN_INSTRUCTION}", machine.cpu_model), COUNT_INSTRUCTIONS.map(str::to_owned).to_vec())
 }
 
 fn plain(subject: &Subject, machine: &'static Machine, cpus: u32) -> BootOptions {
@@ -218,11 +234,8 @@ fn counted(
     machine: &'static Machine,
     cpus: u32,
 ) -> Result<BootRun, Error> {
-    let options = BootOptions {
-        cpu_model: Some(format!("{},{ONE_TICK_AN_INSTRUCTION}", machine.cpu_model)),
-        qemu_arguments: COUNT_INSTRUCTIONS.map(str::to_owned).to_vec(),
-        ..plain(subject, machine, cpus)
-    };
+    let (cpu_model, qemu_arguments) = counting(machine);
+    let options = BootOptions { cpu_model: Some(cpu_model), qemu_arguments, ..plain(subject, machine, cpus) };
     one_run(host, image, subject, &options)
 }
 

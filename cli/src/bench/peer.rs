@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::BenchError;
+use super::{BenchError, counting, per_cpu};
 use crate::console::Line;
 use crate::error::Error;
 use crate::fetch;
@@ -14,7 +14,7 @@ use crate::qemu;
 use crate::setup::Host;
 
 /// How long a peer may run: it is ended when it has shown its phase and does not end by itself.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A system whose console shows when it brings CPUs up.
 #[derive(Debug, PartialEq, Eq)]
@@ -138,33 +138,39 @@ impl Peer {
     /// # Errors
     /// [`Error`], also if its console did not show the phase.
     pub fn phase(&self, host: &Host, machine: &Machine, cpus: u32) -> Result<u64, Error> {
+        self.boot(host, machine, cpus, machine.cpu_model, &[])
+    }
+
+    /// Boots it once with QEMU counting: instructions of its phase for each CPU that it brings up. `None` for a system whose
+    /// console has no time stamps.
+    ///
+    /// # Errors
+    /// As [`Self::phase`].
+    pub fn count(&self, host: &Host, machine: &Machine, cpus: u32) -> Result<Option<f64>, Error> {
+        if !self.kind.time_stamps {
+            return Ok(None);
+        }
+        let (cpu_model, arguments) = counting(machine);
+        Ok(Some(per_cpu(self.boot(host, machine, cpus, &cpu_model, &arguments)?, cpus)))
+    }
+
+    fn boot(
+        &self,
+        host: &Host,
+        machine: &Machine,
+        cpus: u32,
+        cpu_model: &str,
+        further: &[String],
+    ) -> Result<u64, Error> {
         let image = self.image.as_ref().map(|image| image.to_string_lossy().into_owned()).unwrap_or_default();
         let qemu_machine = format!("{}{}", machine.qemu_machine, self.kind.machine_properties);
         let cpus_text = cpus.to_string();
-        let arguments = [
-            "-machine",
-            &qemu_machine,
-            "-cpu",
-            machine.cpu_model,
-            "-smp",
-            &cpus_text,
-            "-m",
-            machine.memory,
-            "-display",
-            "none",
-            "-serial",
-            "stdio",
-            "-monitor",
-            "none",
-            "-nic",
-            "none",
-            "-no-reboot",
-            "-kernel",
-            &image,
-            "-append",
-            self.kind.command_line,
-        ];
-        let arguments = arguments.map(str::to_owned);
+        let mut arguments: Vec<String> = Vec::new();
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+        add(&["-machine", &qemu_machine, "-cpu", cpu_model, "-smp", &cpus_text, "-m", machine.memory]);
+        add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+        add(&["-kernel", &image, "-append", self.kind.command_line]);
+        arguments.extend(further.iter().cloned());
         let start = Instant::now();
         let mut watch = Watch::new(self.kind);
         qemu::run(&host.qemu, &arguments, LIMIT, |line| {

@@ -34,10 +34,14 @@ pub fn of(report: &Report) -> Vec<Share> {
     let kicks = || boot.events.iter().filter(|event| event.name == "kick").map(|event| event.ns);
     let (Some(first), Some(last)) = (kicks().min(), kicks().max()) else { return Vec::new() };
     let mut sums: BTreeMap<(Side, &str), u64> = BTreeMap::new();
-    add(&mut sums, Side::Control, boot, first, last);
+    // One thread emulates all CPUs when instructions are counted: while a new CPU runs, the control CPU does not.
+    let mut elsewhere: Vec<(u64, u64)> =
+        others.iter().filter_map(|cpu| Some((cpu.events.first()?.ns, cpu.events.last()?.ns))).collect();
+    elsewhere.sort_unstable();
+    add(&mut sums, Side::Control, boot, (first, last), &elsewhere);
     for cpu in others {
         if let Some(online) = cpu.online_ns() {
-            add(&mut sums, Side::New, cpu, 0, online);
+            add(&mut sums, Side::New, cpu, (0, online), &[]);
         }
     }
     let count = others.len() as f64;
@@ -51,14 +55,22 @@ pub fn of(report: &Report) -> Vec<Share> {
     shares
 }
 
-/// Adds the time that each function of `cpu` takes between `from` and `to`, without what it calls.
-fn add<'a>(sums: &mut BTreeMap<(Side, &'a str), u64>, side: Side, cpu: &'a CpuReport, from: u64, to: u64) {
+/// Adds the time that each function of `cpu` takes between `from` and `to`, without what it calls and what others do
+/// `elsewhere` meanwhile.
+fn add<'a>(
+    sums: &mut BTreeMap<(Side, &'a str), u64>,
+    side: Side,
+    cpu: &'a CpuReport,
+    (from, to): (u64, u64),
+    elsewhere: &[(u64, u64)],
+) {
     let mut stack: Vec<&str> = Vec::new();
     let mut since: Option<u64> = None;
     for event in &cpu.events {
         let now = event.ns.clamp(from, to);
         if let (Some(name), Some(since)) = (stack.last(), since) {
-            *sums.entry((side, name)).or_default() += now.saturating_sub(since);
+            let lost: u64 = elsewhere.iter().map(|&(a, b)| now.min(b).saturating_sub(since.max(a))).sum();
+            *sums.entry((side, name)).or_default() += now.saturating_sub(since).saturating_sub(lost);
         }
         since = Some(now);
         match event.phase {
@@ -77,7 +89,7 @@ mod tests {
     #[test]
     fn a_function_is_not_charged_for_what_it_calls() {
         let report = sample::with_events(&[
-            &[("kick", 100, Phase::Instant), ("outer", 110, Phase::Begin), ("kick", 200, Phase::Instant)],
+            &[("kick", 100, Phase::Instant), ("outer", 110, Phase::Begin), ("kick", 400, Phase::Instant)],
             &[
                 ("outer", 150, Phase::Begin),
                 ("inner", 160, Phase::Begin),
@@ -87,8 +99,9 @@ mod tests {
             ],
         ]);
         let share = |side, name: &str, instructions_per_cpu| Share { side, name: name.into(), instructions_per_cpu };
+        // Of the 290 on the control CPU 150 passed while the other one ran.
         let expected =
-            [share(Side::Control, "outer", 90.0), share(Side::New, "inner", 30.0), share(Side::New, "outer", 15.0)];
+            [share(Side::Control, "outer", 140.0), share(Side::New, "inner", 30.0), share(Side::New, "outer", 15.0)];
         assert_eq!(of(&report), expected);
     }
 }
