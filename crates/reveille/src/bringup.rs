@@ -71,7 +71,7 @@ pub enum Outcome {
         /// What firmware says of it.
         firmware: FirmwareState,
     },
-    /// It could not be kicked, since it is in this state already.
+    /// It could not be kicked, since it is in this state already: stuck, or on its way for a bring-up that was dropped.
     Busy(State),
 }
 
@@ -117,8 +117,8 @@ pub trait Platform {
     /// needs to let the other CPUs run at all), or switches threads.
     fn relax(&self);
 
-    /// Makes ready what `cpu` will own: its stack and boot record, its per-CPU memory. Called once per bring-up, before any CPU is
-    /// kicked.
+    /// Makes ready what `cpu` will own: its stack and boot record, its per-CPU memory. Called once per bring-up, before any
+    /// CPU is kicked, and never for a CPU that may be using what it was given before ([`Outcome::Busy`]).
     ///
     /// # Errors
     /// Why it cannot be started; the others are.
@@ -239,8 +239,7 @@ pub struct Bringup<'a, P> {
     oldest: usize,
     next: usize,
     in_flight: usize,
-    /// [`Smp::arrivals`] when all that is in flight will have arrived.
-    expected_arrivals: u32,
+    /// [`Smp::arrivals`] at the last look at the CPUs in flight: each of them will add one to it.
     seen_arrivals: u32,
     deadline: Deadline,
 }
@@ -248,7 +247,6 @@ pub struct Bringup<'a, P> {
 impl<'a, P: Platform> Bringup<'a, P> {
     /// Prepares every CPU that is asked for. The first [`Self::poll`] kicks them.
     pub fn start(smp: &'a Smp, plan: &Plan<'a>, platform: &'a P, outcomes: &'a mut [Outcome]) -> Self {
-        let arrivals = smp.arrivals();
         let mut bringup = Self {
             smp,
             plan: *plan,
@@ -259,8 +257,7 @@ impl<'a, P: Platform> Bringup<'a, P> {
             oldest: 1,
             next: 1,
             in_flight: 0,
-            expected_arrivals: arrivals,
-            seen_arrivals: arrivals,
+            seen_arrivals: smp.arrivals(),
             deadline: Deadline::after(Instant(0), core::time::Duration::ZERO),
         };
         bringup.prepare();
@@ -279,6 +276,14 @@ impl<'a, P: Platform> Bringup<'a, P> {
             }
             room -= 1;
             self.summary.asked += 1;
+            // A CPU in any other state may be using what was prepared for it before.
+            match self.smp.claim_word(cpu.index).state() {
+                State::Offline | State::Abandoned => {}
+                state => {
+                    self.finish(cpu.index, Outcome::Busy(state));
+                    continue;
+                }
+            }
             self.platform.event(cpu.index, Event::Prepare);
             let prepared = self.platform.prepare(cpu);
             self.platform.event(cpu.index, Event::Prepared);
@@ -304,8 +309,10 @@ impl<'a, P: Platform> Bringup<'a, P> {
             return Progress::Done(self.summary);
         }
         let arrivals = self.smp.arrivals();
-        let all_here = arrivals == self.expected_arrivals;
-        let place_free = arrivals != self.seen_arrivals && self.next < self.plan.topology.cpus().len();
+        // CPUs of a bring-up that was dropped count too: the look may come early, and is then repeated.
+        let new_arrivals = arrivals.wrapping_sub(self.seen_arrivals) as usize;
+        let all_here = new_arrivals >= self.in_flight;
+        let place_free = new_arrivals > 0 && self.next < self.plan.topology.cpus().len();
         let overdue = self.deadline.is_past(self.platform.now());
         if all_here || place_free || overdue {
             self.seen_arrivals = arrivals;
@@ -349,15 +356,15 @@ impl<'a, P: Platform> Bringup<'a, P> {
         self.platform.event(cpu.index, Event::Kick);
         let booted = method.cpu_boot(cpu, ContextId::new(cpu.index, generation));
         self.platform.event(cpu.index, Event::Kicked);
+        // One that has claimed in spite of the refusal runs, and is waited for.
         if let Err(error) = booted
-            && claim.abandon(generation) == Ok(State::Kicked)
+            && claim.withdraw(generation).is_ok()
         {
             self.finish(cpu.index, Outcome::Failed(error));
             return false;
         }
         self.outcomes[cpu.index.get()] = Outcome::InFlight(generation);
         self.in_flight += 1;
-        self.expected_arrivals = self.expected_arrivals.wrapping_add(1);
         true
     }
 
@@ -365,7 +372,7 @@ impl<'a, P: Platform> Bringup<'a, P> {
     fn meet(&mut self, overdue: bool) {
         let cpus = self.plan.topology.cpus();
         for cpu in &cpus[self.oldest..self.next] {
-            let Outcome::InFlight(generation) = self.outcomes[cpu.index.get()] else {
+            let Some(generation) = self.generation_in_flight(cpu) else {
                 continue;
             };
             let outcome = if self.smp.masks.online.contains(cpu.index) {
@@ -378,23 +385,32 @@ impl<'a, P: Platform> Bringup<'a, P> {
             self.in_flight -= 1;
             self.finish(cpu.index, outcome);
         }
-        while self.oldest < self.next && !matches!(self.outcomes[cpus[self.oldest].index.get()], Outcome::InFlight(_)) {
+        while self.oldest < self.next && self.generation_in_flight(&cpus[self.oldest]).is_none() {
             self.oldest += 1;
+        }
+    }
+
+    /// The kick of `cpu` that is waited for, if it was considered for one.
+    fn generation_in_flight(&self, cpu: &Cpu) -> Option<Generation> {
+        // The caller's outcomes may be those of an earlier bring-up, or too few: only what was asked for is ours.
+        match self.outcomes.get(cpu.index.get())? {
+            Outcome::InFlight(generation) if self.asked.contains(cpu.index) => Some(*generation),
+            _ => None,
         }
     }
 
     fn give_up(&mut self, cpu: &Cpu, generation: Generation) -> Outcome {
         let given_up = self.smp.claim_word(cpu.index).abandon(generation);
-        if given_up.is_err() {
-            // It came online between the look and the compare-exchange, and is about to say so in the mask.
-            self.smp.masks.online.insert(cpu.index);
-            return Outcome::Online;
-        }
-        self.expected_arrivals = self.expected_arrivals.wrapping_sub(1);
-        let firmware = self.plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.affinity_info(cpu));
+        let ask = || self.plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.affinity_info(cpu));
         match given_up {
-            Ok(State::Claimed) => Outcome::Stuck { stage: self.smp.stage(cpu.index), firmware },
-            _ => Outcome::TimedOut(firmware),
+            Ok(State::Claimed) => Outcome::Stuck { stage: self.smp.stage(cpu.index), firmware: ask() },
+            Ok(_) => Outcome::TimedOut(ask()),
+            Err(Lost(State::Online)) => {
+                // It came online between the look and the compare-exchange, and is about to say so in the mask.
+                self.smp.masks.online.insert(cpu.index);
+                Outcome::Online
+            }
+            Err(Lost(state)) => Outcome::Busy(state),
         }
     }
 }

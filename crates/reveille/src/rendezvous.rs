@@ -184,13 +184,21 @@ impl ClaimWord {
         self.exchange(generation, State::Claimed, State::Online)
     }
 
+    /// Control CPU: takes the kick `generation` back, since the enable method refused it.
+    ///
+    /// # Errors
+    /// [`Lost`] if the CPU has claimed it all the same: it runs, and is waited for like the others.
+    pub fn withdraw(&self, generation: Generation) -> Result<(), Lost> {
+        self.exchange(generation, State::Kicked, State::Abandoned)
+    }
+
     /// Control CPU: stops waiting for the kick `generation`. The state it was given up in: [`State::Kicked`] (now
     /// [`State::Abandoned`]) or [`State::Claimed`] (now [`State::Stuck`]).
     ///
     /// # Errors
     /// [`Lost`] if it came online after all.
     pub fn abandon(&self, generation: Generation) -> Result<State, Lost> {
-        match self.exchange(generation, State::Kicked, State::Abandoned) {
+        match self.withdraw(generation) {
             Ok(()) => Ok(State::Kicked),
             Err(Lost(State::Claimed)) => {
                 self.exchange(generation, State::Claimed, State::Stuck).map(|()| State::Claimed)

@@ -39,7 +39,10 @@ fn reg() -> impl Strategy<Value = Option<Vec<u8>>> {
     ]
 }
 
-fn properties() -> impl Strategy<Value = [(&'static str, Option<Vec<u8>>); 6]> {
+/// What a node may have: names and values.
+type Properties = [(&'static str, Option<Vec<u8>>); 6];
+
+fn properties() -> impl Strategy<Value = Properties> {
     (
         value(&[b"cpu\0", b"cpu\0", b"memory\0"]),
         reg(),
@@ -60,8 +63,8 @@ fn properties() -> impl Strategy<Value = [(&'static str, Option<Vec<u8>>); 6]> {
         })
 }
 
-fn children(nodes: Vec<[(&'static str, Option<Vec<u8>>); 6]>) -> Vec<DeviceTreeNode> {
-    let build = |(number, properties): (usize, [(&str, Option<Vec<u8>>); 6])| {
+fn children(nodes: Vec<Properties>) -> Vec<DeviceTreeNode> {
+    let build = |(number, properties): (usize, Properties)| {
         let present = properties.into_iter().filter_map(|(name, value)| Some((name, value?)));
         present.fold(node(&format!("cpu@{number}")), |node, (name, value)| node.with(name, value))
     };
