@@ -68,6 +68,9 @@ pub struct BootArguments {
     /// The exception level at which the kernel is entered
     #[arg(long, default_value_t = 1, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub el: u8,
+    /// The version of Arm's interrupt controller [default: the machine's usual one]
+    #[arg(long, value_name = "2|3", value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub gic: Option<u8>,
     /// The CPU model [default: the machine's usual one]
     #[arg(long, value_name = "NAME")]
     pub cpu_model: Option<String>,
@@ -159,6 +162,7 @@ impl BootArguments {
             timeout: self.timeout,
             deadline: self.deadline,
             entry_level: self.el,
+            gic: self.gic,
             cpu_model: self.cpu_model.clone(),
             format: self.format,
             qemu_arguments: self.qemu_arg.clone(),
@@ -217,7 +221,7 @@ mod tests {
     fn options_are_taken_over() {
         let options = options(
             "reveille boot --cpus 8 --policy 3 --append -x --timeout 0.5 --deadline 2 --el 2 --format elf \
-             --qemu-arg -icount --qemu-arg shift=0 --cpu-model max",
+             --qemu-arg -icount --qemu-arg shift=0 --cpu-model max --gic 2",
         );
         let expected = BootOptions {
             cpus: 8,
@@ -226,6 +230,7 @@ mod tests {
             timeout: Some(Duration::from_millis(500)),
             deadline: Some(Duration::from_secs(2)),
             entry_level: 2,
+            gic: Some(2),
             format: ImageFormat::Elf,
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],
             cpu_model: Some("max".into()),
@@ -248,6 +253,7 @@ mod tests {
             "--timeout inf",
             "--deadline 1e300",
             "--el 3",
+            "--gic 1",
             "--format srec",
             "--frobnicate",
         ] {

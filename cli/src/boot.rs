@@ -52,6 +52,8 @@ pub struct BootOptions {
     pub deadline: Option<Duration>,
     /// The exception level at which the image is entered: 1 or 2.
     pub entry_level: u8,
+    /// The version of the GIC, where it is not the machine's usual one.
+    pub gic: Option<u8>,
     /// The CPU model, where it is not the machine's usual one.
     pub cpu_model: Option<String>,
     /// Which of the image's files is booted.
@@ -81,6 +83,7 @@ impl Default for BootOptions {
             timeout: None,
             deadline: None,
             entry_level: 1,
+            gic: None,
             cpu_model: None,
             format: ImageFormat::default(),
             qemu_arguments: Vec::new(),
@@ -92,13 +95,19 @@ impl BootOptions {
     /// Checks what can be checked before anything is built or started.
     ///
     /// # Errors
-    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::Devicetree`].
+    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoSuchGic`], [`Error::GicCpuCount`], [`Error::Devicetree`].
     pub fn check(&self) -> Result<(), Error> {
         let machine = self.machine;
         machine.check_cpus(self.cpus)?;
         match (self.entry_level, machine.entry_level_2) {
             (1, _) | (2, Some(_)) => {}
             (level, _) => return Err(Error::EntryLevel { machine: machine.name, level }),
+        }
+        if let Some(version) = self.gic {
+            let limit = machine.gic(version)?.max_cpus;
+            if self.cpus > limit {
+                return Err(Error::GicCpuCount { version, asked: self.cpus, limit });
+            }
         }
         self.devicetree.as_deref().map_or(Ok(()), devicetree::check)
     }
@@ -214,6 +223,8 @@ mod tests {
         assert!(options.check().is_ok());
         assert!(BootOptions { cpus: 0, ..options.clone() }.check().is_err());
         assert!(BootOptions { entry_level: 3, ..options.clone() }.check().is_err());
+        assert!(BootOptions { cpus: 8, gic: Some(2), ..options.clone() }.check().is_ok());
+        assert!(BootOptions { cpus: 9, gic: Some(2), ..options.clone() }.check().is_err());
         assert!(BootOptions { devicetree: Some("/no/such.dtb".into()), ..options }.check().is_err());
     }
 

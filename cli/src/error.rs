@@ -36,6 +36,24 @@ pub enum Error {
         /// The level.
         level: u8,
     },
+    /// The machine cannot have that interrupt controller.
+    #[error("the machine {machine} cannot have a GICv{version}")]
+    NoSuchGic {
+        /// The machine's name.
+        machine: &'static str,
+        /// The version that was asked for.
+        version: u8,
+    },
+    /// The interrupt controller does not serve so many CPUs.
+    #[error("a GICv{version} serves 1 to {limit} CPUs, not {asked}")]
+    GicCpuCount {
+        /// The controller's version.
+        version: u8,
+        /// How many were asked for.
+        asked: u32,
+        /// The most that it serves.
+        limit: u32,
+    },
     /// The devicetree cannot be used.
     #[error("cannot use {} as a devicetree: {problem}", path.display())]
     Devicetree {

@@ -49,6 +49,8 @@ impl From<&Error> for ExitStatus {
             Error::UnknownMachine { .. }
             | Error::CpuCount { .. }
             | Error::EntryLevel { .. }
+            | Error::NoSuchGic { .. }
+            | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
             | Error::ReportPath { .. }
             | Error::QemuRefused { .. }

@@ -53,11 +53,24 @@ pub struct Machine {
     pub qemu_machine: &'static str,
     /// The property that makes it enter images at EL2, where it can.
     pub entry_level_2: Option<&'static str>,
+    /// The versions of the GIC that it can be asked for.
+    pub gics: &'static [Gic],
     /// The CPU model where none is asked for.
     pub cpu_model: &'static str,
     /// Memory, as QEMU writes it.
     pub memory: &'static str,
     /// The most CPUs it takes.
+    pub max_cpus: u32,
+}
+
+/// A version of Arm's interrupt controller that a machine can have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gic {
+    /// The version.
+    pub version: u8,
+    /// The property that gives it to QEMU's machine.
+    pub property: &'static str,
+    /// The most CPUs that it serves.
     pub max_cpus: u32,
 }
 
@@ -67,6 +80,10 @@ pub static MACHINES: &[Machine] = &[Machine {
     image: &image::KERNEL,
     qemu_machine: "virt,gic-version=3",
     entry_level_2: Some("virtualization=on"),
+    gics: &[
+        Gic { version: 2, property: "gic-version=2", max_cpus: 8 },
+        Gic { version: 3, property: "gic-version=3", max_cpus: 512 },
+    ],
     cpu_model: "cortex-a57",
     memory: "512M",
     max_cpus: 512,
@@ -88,6 +105,15 @@ impl Machine {
             name: name.to_owned(),
             known: MACHINES.iter().map(|machine| machine.name).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// The GIC of this version.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchGic`].
+    pub fn gic(&self, version: u8) -> Result<&'static Gic, Error> {
+        let gic = self.gics.iter().find(|gic| gic.version == version);
+        gic.ok_or(Error::NoSuchGic { machine: self.name, version })
     }
 
     /// Checks that the machine takes `cpus` CPUs.
@@ -112,6 +138,12 @@ mod tests {
         assert_eq!(Machine::find("virt").unwrap().max_cpus, 512);
         let error = Machine::find("toaster").unwrap_err().to_string();
         assert_eq!(error, "unknown machine 'toaster' (there is: virt)");
+    }
+
+    #[test]
+    fn a_gic_is_found_by_its_version() {
+        assert_eq!(MACHINES[0].gic(2).unwrap().max_cpus, 8);
+        assert_eq!(MACHINES[0].gic(4).unwrap_err().to_string(), "the machine virt cannot have a GICv4");
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage) -> Vec<String> {
     if let (2, Some(property)) = (options.entry_level, machine.entry_level_2) {
         qemu_machine = format!("{qemu_machine},{property}");
     }
+    // The last of two values of a property counts.
+    if let Some(gic) = options.gic.and_then(|version| machine.gic(version).ok()) {
+        qemu_machine = format!("{qemu_machine},{}", gic.property);
+    }
     let file = match options.format {
         ImageFormat::Image => &image.flat,
         ImageFormat::Elf => &image.elf,
@@ -212,13 +216,14 @@ mod tests {
             devicetree: Some("x.dtb".into()),
             deadline: Some(Duration::from_micros(1_500_000)),
             entry_level: 2,
+            gic: Some(3),
             cpu_model: Some("max".into()),
             format: ImageFormat::Elf,
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],
             ..BootOptions::default()
         };
         let arguments = arguments(&options, &image());
-        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on"));
+        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,gic-version=3"));
         assert_eq!(pair(&arguments, "-cpu"), Some("max"));
         assert_eq!(pair(&arguments, "-smp"), Some("64"));
         assert_eq!(pair(&arguments, "-kernel"), Some("kernel"));

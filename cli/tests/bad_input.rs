@@ -31,6 +31,7 @@ fn no_cpus_and_too_many_are_refused() {
     refuses(&["boot", "--cpus", "4294967295"], "1 to 512 CPUs");
     refuses(&["boot", "--cpus", "four"], "'four'");
     refuses(&["boot", "--cpus", "-1"], "-1");
+    refuses(&["boot", "--cpus", "9", "--gic", "2"], "a GICv2 serves 1 to 8 CPUs, not 9");
 }
 
 #[test]
@@ -72,6 +73,7 @@ fn bad_option_values_are_refused() {
     refuses(&["boot", "--timeout", "0"], "--timeout");
     refuses(&["boot", "--deadline", "soon"], "--deadline");
     refuses(&["boot", "--el", "3"], "--el");
+    refuses(&["boot", "--gic", "4"], "--gic");
     refuses(&["boot", "--format", "srec"], "--format");
     refuses(&["boot", "--frobnicate"], "--frobnicate");
     refuses(&["reboot"], "reboot");

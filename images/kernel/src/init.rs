@@ -2,19 +2,15 @@
 
 use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
-use reveille_runtime::arch::gic_v3::GicV3;
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
 use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
 use reveille_trace_format::{Record, SCHEMA};
-use spin::Once;
 
 use crate::names::name;
 use crate::options::Options;
 use crate::{proof, report, smp};
-
-static GIC: Once<GicV3> = Once::new();
 
 /// What the boot has found, for the init thread.
 struct Boot {
@@ -108,8 +104,7 @@ fn sched_init() {
 /// The interrupt controller, and this CPU's part of it.
 fn init_irq(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
     let _span = trace::span(name::init_IRQ);
-    let gic = GicV3::init(fdt)?;
-    interrupt_controller::register(GIC.call_once(|| gic));
+    interrupt_controller::init(fdt)?;
     interrupt_controller::init_this_cpu(boot_cpu)
 }
 

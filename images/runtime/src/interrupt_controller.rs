@@ -1,9 +1,10 @@
 //! The interrupt controller of the machine, whichever it is.
 
+use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
 
 use crate::ipi::Ipi;
-use crate::{ipi, thread};
+use crate::{arch, ipi, thread};
 
 /// What a CPU was interrupted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub trait InterruptController: Sync {
     /// Why it cannot.
     fn enable_timer(&self, hw_id: HwId) -> Result<(), &'static str>;
 
-    /// Interrupts the CPU with the id `hw_id`. What this CPU wrote before is visible to the handler.
-    fn send_ipi(&self, hw_id: HwId, ipi: Ipi);
+    /// Interrupts `cpu`, which takes interrupts. What this CPU wrote before is visible to the handler.
+    fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi);
 
     /// Takes the pending interrupts of this CPU, calls `handler` for each, and ends it.
     fn handle(&self, handler: fn(Interrupt));
@@ -39,9 +40,12 @@ pub trait InterruptController: Sync {
 
 static CONTROLLER: spin::Once<&'static dyn InterruptController> = spin::Once::new();
 
-/// Makes `controller` the machine's. The first one stays.
-pub fn register(controller: &'static dyn InterruptController) {
-    CONTROLLER.call_once(|| controller);
+/// Finds the machine's interrupt controller in the devicetree, and resets what of it all CPUs share.
+///
+/// # Errors
+/// What is missing or cannot be mapped.
+pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+    CONTROLLER.try_call_once(|| arch::gic::init(fdt)).map(|_| ())
 }
 
 fn controller() -> &'static dyn InterruptController {
@@ -66,7 +70,7 @@ pub fn enable_timer(hw_id: HwId) -> Result<(), &'static str> {
 
 /// Interrupts `cpu`.
 pub(crate) fn send_ipi(cpu: CpuIndex, ipi: Ipi) {
-    controller().send_ipi(crate::cpus::hw_id(cpu), ipi);
+    controller().send_ipi(cpu, ipi);
 }
 
 /// Handles what is pending on this CPU.

@@ -2,6 +2,8 @@
 
 pub mod context;
 mod exceptions;
+pub mod gic;
+mod gic_v2;
 pub mod gic_v3;
 pub mod head;
 pub mod interrupts;

@@ -8,15 +8,18 @@ use arm_gic::gicv3::{
     GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget, SgiTargetGroup,
 };
 use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
-use dtoolkit::fdt::Fdt;
+use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
-use reveille::HwId;
+use reveille::{CpuIndex, HwId};
 
-use super::{memory_map, timer};
-use crate::devicetree;
+use super::gic::map;
+use super::timer;
 use crate::interrupt_controller::{Interrupt, InterruptController};
 use crate::ipi::Ipi;
+use crate::{cpus, devicetree};
 
+/// What the devicetree calls it.
+pub(super) const COMPATIBLE: &str = "arm,gic-v3";
 const PRIORITY: u8 = 0x80;
 const LOWEST_PRIORITY: u8 = 0xff;
 
@@ -32,14 +35,21 @@ unsafe impl Send for GicV3 {}
 unsafe impl Sync for GicV3 {}
 
 impl GicV3 {
-    /// Finds the controller in the devicetree, resets its distributor, and notes the redistributors of all regions by their
-    /// GICR_TYPER.
+    /// Finds the controller in the devicetree, and sets it up as [`GicV3::new`] does.
     ///
     /// # Errors
     /// What is missing or cannot be mapped.
     pub fn init(fdt: &Fdt<'_>) -> Result<Self, &'static str> {
-        let node = devicetree::find_node(fdt, |node| node.is_compatible("arm,gic-v3"))
-            .ok_or("the devicetree has no arm,gic-v3")?;
+        let node = devicetree::find_node(fdt, |node| node.is_compatible(COMPATIBLE));
+        Self::new(node.ok_or("the devicetree has no arm,gic-v3")?)
+    }
+
+    /// Resets the distributor of the controller that `node` describes, and notes the redistributors of all regions by their
+    /// GICR_TYPER.
+    ///
+    /// # Errors
+    /// What is missing or cannot be mapped.
+    pub(super) fn new(node: FdtNode<'_>) -> Result<Self, &'static str> {
         let mut regions = devicetree::regions(node);
         let distributor = regions.next().ok_or("the GIC has no distributor")?;
         let distributor = map::<Gicd>(distributor.start, distributor.len())?;
@@ -65,11 +75,6 @@ impl GicV3 {
         redistributors.sort_unstable_by_key(|&(hw_id, _)| hw_id);
         Ok(Self { redistributors })
     }
-}
-
-fn map<T>(address: usize, size: usize) -> Result<NonNull<T>, &'static str> {
-    memory_map::map_device(address, size).map_err(|_| "the GIC's registers cannot be mapped")?;
-    NonNull::new(address as *mut T).ok_or("the GIC lies at address 0")
 }
 
 /// Whether redistributors have two more frames each, for virtual LPIs.
@@ -124,8 +129,8 @@ impl InterruptController for GicV3 {
         enable(&mut self.redistributor(hw_id)?, timer)
     }
 
-    fn send_ipi(&self, hw_id: HwId, ipi: Ipi) {
-        let [aff0, aff1, aff2, _, aff3, ..] = hw_id.0.to_le_bytes();
+    fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {
+        let [aff0, aff1, aff2, _, aff3, ..] = cpus::hw_id(cpu).0.to_le_bytes();
         let target =
             SgiTarget::List { affinity3: aff3, affinity2: aff2, affinity1: aff1, target_list: 1 << (aff0 & 0xf) };
         // SAFETY: a barrier: what was written before is visible before the interrupt is.
