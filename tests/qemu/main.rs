@@ -2,6 +2,7 @@
 //! machines boot, one at a time.
 
 mod boots;
+mod budgets;
 mod command;
 mod devicetrees;
 mod faults;
@@ -31,9 +32,17 @@ fn main() -> ExitCode {
             }
         }
     }
-    let tests = [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS].concat();
-    let trials = tests.into_iter().map(|(name, test)| Trial::test(name, move || run(test))).collect();
+    let tests =
+        [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS, budgets::TESTS].concat();
+    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS].concat();
+    let trials = tests.into_iter().map(|test| trial(test, false));
+    let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Long tests run with `--include-ignored` only.
+fn trial((name, test): (&'static str, Test), long: bool) -> Trial {
+    Trial::test(name, move || run(test)).with_ignored_flag(long)
 }
 
 fn run(test: Test) -> Result<(), Failed> {

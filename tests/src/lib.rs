@@ -59,6 +59,12 @@ impl Stand {
         &self.image
     }
 
+    /// The host, with what boots need.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// The QEMU that boots.
     #[must_use]
     pub fn qemu(&self) -> &Path {
