@@ -7,9 +7,24 @@
 
 use reveille::{ClaimWord, CpuIndex, HwId};
 
-/// The translation regime and the exception vectors with which every CPU starts (EL1).
+/// The exception level that all CPUs run at.
+///
+/// A CPU is entered where firmware enters it, which for all CPUs of a machine is the same level, EL1 or EL2 (booting.rst). The
+/// entry code drops from EL2 to EL1 if that is where the boot CPU runs. A CPU that cannot run there parks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Level {
+    /// EL1.
+    El1 = 1,
+    /// EL2 with VHE: HCR_EL2.E2H and TGE are set, and the names of EL1's registers mean those of EL2, but for TPIDR_EL1.
+    El2 = 2,
+}
+
+/// The exception level, the translation regime and the exception vectors with which every CPU starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Environment {
+    /// The level. All registers below are as they are named there.
+    pub level: Level,
     /// MAIR_EL1.
     pub mair: u64,
     /// TCR_EL1.
@@ -59,7 +74,7 @@ pub struct Start<'a> {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EntryTimes {
-    /// The first instructions, at EL1 (Linux's `secondary_entry`).
+    /// The first instructions, at the level that all CPUs run at (Linux's `secondary_entry`).
     pub entry: u64,
     /// `secondary_startup`: looks for its boot record.
     pub startup: u64,

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use reveille::{ClaimWord, CpuIndex, HwId, MAX_CPUS};
 
 use crate::AFFINITY_MASK;
-use crate::boot_table::{AlreadySet, Environment, Park, Start};
+use crate::boot_table::{AlreadySet, Environment, Level, Park, Start};
 use crate::cache::clean_to_point_of_coherency;
 use crate::table::{Record, Table};
 
@@ -30,6 +30,7 @@ global_asm!(
     TABLE_SCTLR = const offset_of!(Table, sctlr),
     TABLE_VBAR = const offset_of!(Table, vbar),
     TABLE_PARK = const offset_of!(Table, park),
+    TABLE_LEVEL = const offset_of!(Table, level),
     TABLE_RECORDS = const offset_of!(Table, records),
     AFFINITY_MASK_LOW = const AFFINITY_MASK & 0xffff_ffff,
     AFFINITY_MASK_HIGH = const (AFFINITY_MASK >> 32) & 0xffff,
@@ -58,7 +59,7 @@ pub fn hw_id() -> HwId {
 macro_rules! read {
     ($register:literal) => {{
         let value: u64;
-        // SAFETY: reading a system register that EL1 owns has no effect.
+        // SAFETY: reading a system register that the kernel's level owns has no effect.
         unsafe {
             asm!(concat!("mrs {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags));
         }
@@ -67,10 +68,12 @@ macro_rules! read {
 }
 
 impl Environment {
-    /// The regime this CPU runs in (at EL1, with its MMU and caches on), for the others to start in too.
+    /// The regime this CPU runs in, with its MMU and caches on, for the others to start in too: at EL1, or at EL2 with VHE
+    /// (HCR_EL2.E2H and TGE set).
     #[must_use]
     pub fn of_this_cpu() -> Self {
         Self {
+            level: if read!("CurrentEL") >> 2 == 2 { Level::El2 } else { Level::El1 },
             mair: read!("mair_el1"),
             tcr: read!("tcr_el1"),
             ttbr0: read!("ttbr0_el1"),

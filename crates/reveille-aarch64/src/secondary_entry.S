@@ -2,8 +2,9 @@
 //
 // secondary_entry
 //   entry: EL1 or EL2, MMU and D-cache off, x0 = the context id of the kick (PSCI CPU_ON hands it over).
-//   exit:  a jump to the entry of the CPU's boot record, at EL1 with MMU and caches on, on the stack of the record, with
-//          TPIDR_EL1 and VBAR_EL1 set, x0 = context id, x1 = argument of the record, x2 = the address of EntryTimes.
+//   exit:  a jump to the entry of the CPU's boot record, at the boot table's level (EL1, or EL2 with VHE, where the names of
+//          EL1's registers mean EL2's) with MMU and caches on, on the stack of the record, with TPIDR_EL1 and VBAR_EL1 set,
+//          x0 = context id, x1 = argument of the record, x2 = the address of EntryTimes.
 //   or:    the CPU parks, having written nothing.
 //   Until __secondary_switched has won the claim no memory is written and no stack is used; what is read is the boot
 //   table, which was cleaned to the point of coherency before any CPU could get here.
@@ -16,14 +17,20 @@
 reveille_secondary_entry:
 	msr	daifset, #0xf
 	mov	x19, x0
+	adrp	x20, {table}
+	add	x20, x20, :lo12:{table}
+	ldr	x22, [x20, #{TABLE_LEVEL}]
+	mov	x0, x22
 	bl	reveille_init_el2
 	mrs	x21, cntvct_el0
 
+	// A CPU that cannot run where all others do is of no use.
+	ldr	x16, [x20, #{TABLE_PARK}]
+	cmp	x0, x22
+	b.ne	.Lpark
+
 .Lsecondary_startup:
 	mrs	x22, cntvct_el0
-	adrp	x20, {table}
-	add	x20, x20, :lo12:{table}
-	ldr	x16, [x20, #{TABLE_PARK}]
 
 	// The record of this CPU; a context id that names none, or another's, is not ours to act on.
 	and	x1, x19, #0xffff

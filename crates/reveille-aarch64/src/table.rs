@@ -31,6 +31,7 @@ pub(crate) struct Table {
     pub vbar: AtomicU64,
     pub switched: AtomicU64,
     pub park: AtomicU64,
+    pub level: AtomicU64,
     sealed: AtomicU64,
     pub records: [Record; MAX_CPUS],
 }
@@ -50,6 +51,7 @@ impl Table {
             vbar: zero(),
             switched: zero(),
             park: zero(),
+            level: zero(),
             sealed: zero(),
             records: [const {
                 Record {
@@ -78,6 +80,7 @@ impl Table {
         self.vbar.store(environment.vbar, Ordering::Relaxed);
         self.switched.store(switched, Ordering::Relaxed);
         self.park.store(park as u64, Ordering::Relaxed);
+        self.level.store(environment.level as u64, Ordering::Relaxed);
         true
     }
 
@@ -102,7 +105,7 @@ mod tests {
     use reveille::{ClaimWord, HwId};
 
     use super::*;
-    use crate::boot_table::EntryTimes;
+    use crate::boot_table::{EntryTimes, Level};
 
     static CLAIM: ClaimWord = ClaimWord::new();
 
@@ -129,11 +132,13 @@ mod tests {
     #[test]
     fn the_shared_part_is_written_once() {
         let table = Box::new(Table::new());
-        let environment = Environment { mair: 1, tcr: 2, ttbr0: 3, ttbr1: 4, sctlr: 5, cpacr: 6, vbar: 7 };
+        let environment =
+            Environment { level: Level::El2, mair: 1, tcr: 2, ttbr0: 3, ttbr1: 4, sctlr: 5, cpacr: 6, vbar: 7 };
         assert!(table.seal(&environment, 8, Park::CpuOffHvc));
         assert!(!table.seal(&Environment { mair: 9, ..environment }, 8, Park::Wait));
         assert_eq!(table.mair.load(Ordering::Relaxed), 1);
         assert_eq!(table.park.load(Ordering::Relaxed), 2);
+        assert_eq!(table.level.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -61,7 +61,8 @@ fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> 
         // Nobody will read this; the next console may.
         println!("{reason}");
     }
-    println!("Booting on CPU {boot_cpu}, entered at EL{}", arguments.entry_level);
+    let level = processor::exception_level();
+    println!("Booting on CPU {boot_cpu}, entered at EL{}, running at EL{level}", arguments.entry_level);
     console::tell_host(&Record::Boot {
         schema: SCHEMA,
         image: "kernel",

@@ -81,6 +81,14 @@ pub fn u32_property(node: FdtNode<'_>, name: &str) -> Option<u32> {
     node.property(name)?.value_as().ok()
 }
 
+/// How many cells an interrupt of `node` has, by the interrupt parent of the node or of the root.
+#[must_use]
+pub fn interrupt_cells(fdt: &Fdt<'_>, node: FdtNode<'_>) -> Option<u32> {
+    let phandle = u32_property(node, "interrupt-parent").or_else(|| u32_property(fdt.root(), "interrupt-parent"))?;
+    let parent = find_node(fdt, |node| u32_property(*node, "phandle") == Some(phandle))?;
+    u32_property(parent, "#interrupt-cells")
+}
+
 /// An address in `/chosen`: one or two cells, as boot loaders write them.
 #[must_use]
 pub fn chosen_address(fdt: &Fdt<'_>, name: &str) -> Option<usize> {

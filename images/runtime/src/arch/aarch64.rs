@@ -1,4 +1,4 @@
-//! arm64, at EL1.
+//! arm64, at EL1, or at EL2 with VHE, where the names of EL1's registers mean EL2's (but for TPIDR_EL1, which nothing else uses).
 
 pub mod context;
 mod exceptions;

@@ -3,7 +3,7 @@
 //
 // primary_entry
 //   entry: EL1 or EL2, MMU and D-cache off, x0 = physical address of the devicetree or 0, at any 4 KiB aligned address.
-//   exit:  a call of boot_cpu_main at EL1 with MMU and caches on (the GiB blocks around the image and the devicetree mapped to
+//   exit:  a call of boot_cpu_main at EL1, or at EL2 where VHE lets it use EL1's register names, with MMU and caches on (the GiB blocks around the image and the devicetree mapped to
 //          themselves), relocated, BSS zero, on the boot stack.
 //   x19 = exception level at entry, x20 = devicetree, x21 = time of entry, x22 = where the image lies.
 
@@ -28,6 +28,7 @@ primary_entry:
 	mrs	x19, CurrentEL
 	lsr	x19, x19, #2
 	mov	x20, x0
+	mov	x0, #2
 	bl	reveille_init_el2
 	mrs	x21, cntvct_el0
 

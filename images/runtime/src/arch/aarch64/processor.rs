@@ -6,6 +6,12 @@ use super::read_register;
 
 pub use reveille_aarch64::entry::hw_id;
 
+/// The exception level that all CPUs run at: 1, or 2 with VHE.
+#[must_use]
+pub fn exception_level() -> u8 {
+    (read_register!("CurrentEL") >> 2 & 3) as u8
+}
+
 /// The distance from the per-CPU section to this CPU's copy of it (TPIDR_EL1).
 #[must_use]
 pub fn per_cpu_offset() -> usize {

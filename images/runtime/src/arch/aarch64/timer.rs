@@ -1,17 +1,19 @@
-//! The generic timer: the counter that all CPUs share (CNTVCT_EL0), and each CPU's virtual timer, used one shot at a time.
+//! The generic timer: the counter that all CPUs share (CNTVCT_EL0), and a timer of each CPU's, used one shot at a time. At EL1
+//! that is the virtual timer; at EL2 it is EL2's physical one, which VHE puts under the name of CNTP (Linux's
+//! `arch_timer_select_ppi`).
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arm_gic::IntId;
-use dtoolkit::fdt::Fdt;
+use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 
-use super::read_register;
+use super::{processor, read_register};
 use crate::devicetree;
 
-/// The virtual timer's interrupt, from the devicetree.
+/// The interrupt of the timer that is used, from the devicetree.
 static INTERRUPT: AtomicU32 = AtomicU32::new(0);
 
 const ENABLE: u64 = 1;
@@ -31,38 +33,63 @@ pub fn frequency() -> u64 {
     read_register!("cntfrq_el0").max(1)
 }
 
-/// Reads the timer's interrupt from the devicetree: the third of `arm,armv8-timer` is the virtual timer's.
+fn is_at_el2() -> bool {
+    processor::exception_level() == 2
+}
+
+/// Reads the timer's interrupt from the devicetree.
 ///
 /// # Errors
 /// What is missing.
 pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let node = devicetree::find_node(fdt, |node| node.is_compatible("arm,armv8-timer"))
         .ok_or("the devicetree has no arm,armv8-timer")?;
-    let interrupts = node.property("interrupts").ok_or("the timer has no interrupts")?;
-    let cells = interrupts.value().get(24..36).ok_or("the timer has no virtual timer interrupt")?;
-    let cell = |n: usize| u32::from_be_bytes([cells[n * 4], cells[n * 4 + 1], cells[n * 4 + 2], cells[n * 4 + 3]]);
-    if cell(0) != 1 || cell(1) > 15 {
-        return Err("the virtual timer's interrupt is no private one");
+    // The binding's order, for nodes without names: secure, physical, virtual, EL2's physical, EL2's virtual.
+    let (name, place) = if is_at_el2() { (b"hyp-phys".as_slice(), 3) } else { (b"virt".as_slice(), 2) };
+    let names = node.property("interrupt-names");
+    let named = names.and_then(|names| names.value().split(|&byte| byte == 0).position(|other| other == name));
+    let [kind, number] =
+        read_interrupt(fdt, node, named.unwrap_or(place)).ok_or("the timer has no interrupt for its level")?;
+    if kind != 1 || number > 15 {
+        return Err("the timer's interrupt is no private one");
     }
-    INTERRUPT.store(u32::from(IntId::ppi(cell(1))), Ordering::Relaxed);
+    INTERRUPT.store(u32::from(IntId::ppi(number)), Ordering::Relaxed);
     Ok(())
 }
 
-/// The interrupt of the virtual timer.
+/// The first two cells of an interrupt of `node`: its kind and number, as all GICs have them.
+fn read_interrupt(fdt: &Fdt<'_>, node: FdtNode<'_>, place: usize) -> Option<[u32; 2]> {
+    let size = devicetree::interrupt_cells(fdt, node).unwrap_or(3) as usize * size_of::<u32>();
+    let interrupts = node.property("interrupts")?;
+    let [a, b, c, d, e, f, g, h] = *interrupts.value().get(place * size..)?.first_chunk()?;
+    Some([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])])
+}
+
+/// The interrupt of the timer.
 pub(crate) fn interrupt() -> u32 {
     INTERRUPT.load(Ordering::Relaxed)
 }
 
 /// Has this CPU interrupted when the counter reaches `deadline`, instead of what it was programmed for before.
 pub fn program(deadline: u64) {
-    // SAFETY: the virtual timer is the kernel's own.
+    // SAFETY: both timers are the kernel's own, each at its level.
     unsafe {
-        asm!("msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb", in(reg) deadline, in(reg) ENABLE, options(nostack));
+        if is_at_el2() {
+            asm!("msr cntp_cval_el0, {}", "msr cntp_ctl_el0, {}", "isb", in(reg) deadline, in(reg) ENABLE, options(nostack));
+        } else {
+            asm!("msr cntv_cval_el0, {}", "msr cntv_ctl_el0, {}", "isb", in(reg) deadline, in(reg) ENABLE, options(nostack));
+        }
     }
 }
 
 /// Leaves this CPU without a timer interrupt.
 pub fn stop() {
     // SAFETY: as above.
-    unsafe { asm!("msr cntv_ctl_el0, xzr", "isb", options(nostack)) };
+    unsafe {
+        if is_at_el2() {
+            asm!("msr cntp_ctl_el0, xzr", "isb", options(nostack));
+        } else {
+            asm!("msr cntv_ctl_el0, xzr", "isb", options(nostack));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-// The exception vectors of EL1. Every exception saves a frame (exceptions::Frame) on the stack of what it interrupted; a
+// The exception vectors. Every exception saves a frame (exceptions::Frame) on the stack of what it interrupted; a
 // stack that has run into its guard page is told by bits 14:12 of its pointer, which are 0 nowhere else, and the frame goes
 // to the CPU's overflow stack.
 
