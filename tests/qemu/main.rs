@@ -7,6 +7,7 @@ mod command;
 mod devicetrees;
 mod faults;
 mod paths;
+mod wide;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         }
     }
     let tests =
-        [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS, budgets::TESTS].concat();
+        [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS, budgets::TESTS, wide::TESTS]
+            .concat();
     let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS].concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();

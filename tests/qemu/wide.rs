@@ -18,6 +18,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_38_cpus_with_vhe_stay_at_el2_by_image", |stand| at_el2(stand, "max", ImageFormat::Image, "EL2")),
     ("row_38_cpus_with_vhe_stay_at_el2_by_elf", |stand| at_el2(stand, "max", ImageFormat::Elf, "EL2")),
     ("64_cpus_stay_at_el2", sixty_four_at_el2),
+    ("124_cpus_are_the_first_to_need_a_second_region_of_redistributors", |stand| {
+        stand.boot(&cpus(124))?.expect_all_online(124).map(|_| ())
+    }),
 ];
 
 /// Enters four CPUs at EL2, and checks that they stay where they should.
