@@ -46,7 +46,7 @@
 //!     }
 //! }
 //!
-//! /// On the boot CPU, with its MMU and caches on. `psci` is an enable method, such as `reveille_aarch64::Psci`.
+//! /// On the boot CPU, with its MMU and caches on. `psci` is an enable method, such as `reveille_aarch64::psci::Psci`.
 //! fn wake_the_others(fdt: &Fdt<'_>, boot_cpu: HwId, psci: &dyn EnableMethod, topology: &mut Topology) -> Summary {
 //!     let smp_options = SmpOptions::from_command_line("maxcpus=4");
 //!     let fdt_options = FdtOptions {
