@@ -1,7 +1,11 @@
 //! Boots on machines of every breadth: other interrupt controllers, other processors, many CPUs.
 
+use dtoolkit::model::DeviceTreeNode;
 use reveille_cli::boot::{BootOptions, ImageFormat};
-use reveille_system_tests::{Stand, cpus};
+use reveille_cli::image::BuiltImage;
+use reveille_system_tests::devicetree::{self, set};
+use reveille_system_tests::stub::Stub;
+use reveille_system_tests::{Booted, Stand, cpus};
 
 use crate::Test;
 
@@ -18,10 +22,73 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_38_cpus_with_vhe_stay_at_el2_by_image", |stand| at_el2(stand, "max", ImageFormat::Image, "EL2")),
     ("row_38_cpus_with_vhe_stay_at_el2_by_elf", |stand| at_el2(stand, "max", ImageFormat::Elf, "EL2")),
     ("64_cpus_stay_at_el2", sixty_four_at_el2),
+    ("row_36_any_base_of_2_mib_will_do", any_base),
+    ("the_console_may_be_a_16550", ns16550),
     ("124_cpus_are_the_first_to_need_a_second_region_of_redistributors", |stand| {
         stand.boot(&cpus(124))?.expect_all_online(124).map(|_| ())
     }),
 ];
+
+/// Where QEMU's `virt` has PCI configuration space, and its memory for I/O ports.
+const PCI_CONFIGURATION: u64 = 0x40_1000_0000;
+const PCI_PORTS: u64 = 0x3eff_0000;
+
+/// Has a boot loader jump to the kernel at `base`, and boots that.
+fn boot_at(stand: &Stand, base: u64, loader: Stub, options: BootOptions) -> Result<Booted, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let kernel = format!("loader,file={},addr={base:#x},force-raw=on", stand.image().flat.display());
+    let flat = loader.jump(base, folder.path())?;
+    let mut options = options;
+    options.qemu_arguments.extend(["-device".into(), kernel]);
+    stand.boot_image(&BuiltImage { flat, ..stand.image().clone() }, &options)
+}
+
+fn any_base(stand: &Stand) -> Result<(), String> {
+    let gibibytes = |count: u32| vec!["-m".to_owned(), format!("{count}G")];
+    // Odd multiples of 2 MiB, the end of a GiB, other GiB than the devicetree's, and more than 32 bits.
+    for base in [0x4060_0000, 0x7fe0_0000, 0x8020_0000, 0xbfc0_0000, 0x1_4020_0000] {
+        for entry_level in [1, 2] {
+            let options = BootOptions { qemu_arguments: gibibytes(6), entry_level, ..cpus(4) };
+            let booted = boot_at(stand, base, Stub::default(), options)?;
+            booted.expect_all_online(4).map_err(|complaint| format!("at {base:#x}: {complaint}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A 16550 behind PCI's I/O ports, which are memory on this machine. The loader does what firmware does: it gives the device an
+/// address.
+fn ns16550(stand: &Stand) -> Result<(), String> {
+    const SLOT: u64 = 2;
+    const PORT: u32 = 0x1000;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut tree = devicetree::of_virt(stand.qemu(), 4)?;
+    let mut serial = DeviceTreeNode::new("serial@3eff1000").map_err(|error| error.to_string())?;
+    set(&mut serial, "compatible", b"ns16550a\0");
+    let registers = [PCI_PORTS + u64::from(PORT), 8];
+    set(&mut serial, "reg", &registers.map(u64::to_be_bytes).concat());
+    tree.root.add_child(serial);
+    let chosen = tree.find_node_mut("/chosen").ok_or("QEMU's devicetree has /chosen")?;
+    set(chosen, "stdout-path", b"/serial@3eff1000:115200n8\0");
+    let output = folder.path().join("console");
+
+    let function = PCI_CONFIGURATION + (SLOT << 15);
+    let loader = Stub::default().store(function + 0x10, PORT).store(function + 4, 1);
+    let mut options = BootOptions { devicetree: Some(devicetree::write(&tree, folder.path())?), ..cpus(4) };
+    options.qemu_arguments = vec![
+        "-chardev".into(),
+        format!("file,id=console,path={}", output.display()),
+        "-device".into(),
+        format!("pci-serial,chardev=console,addr={SLOT}"),
+    ];
+    let booted = boot_at(stand, 0x4060_0000, loader, options)?;
+    let console = std::fs::read_to_string(&output).map_err(|error| error.to_string())?;
+    let lines: Vec<&str> = console.lines().collect();
+    let said =
+        lines.contains(&"Brought up 4 of 4 CPUs") && lines.iter().any(|line| line.contains("Proof of job: passed"));
+    booted.expect(said, &format!("the 16550 should have said that four CPUs are up:\n{console}"))?;
+    booted.expect(booted.0.console.lines().len() == 0, "nothing should come from the PL011")
+}
 
 /// Enters four CPUs at EL2, and checks that they stay where they should.
 fn at_el2(stand: &Stand, cpu_model: &str, format: ImageFormat, level: &str) -> Result<(), String> {

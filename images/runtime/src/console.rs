@@ -1,10 +1,14 @@
-//! The console: the UART that the devicetree's `/chosen/stdout-path` names.
+//! The console: the UART that the devicetree's `/chosen/stdout-path` names, as the firmware or boot loader has set it up.
 
+mod ns16550;
+mod pl011;
+
+use alloc::boxed::Box;
 use core::fmt::{self, Write};
+use core::ops::Range;
 use core::ptr::NonNull;
 
-use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
-use dtoolkit::fdt::Fdt;
+use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use reveille_trace_format::{Record, write_record};
 
@@ -12,31 +16,35 @@ use crate::arch::memory_map;
 use crate::devicetree;
 use crate::lock::IrqLock;
 
-/// A PL011, as the firmware or boot loader has set it up.
-struct Pl011(Uart<'static>);
-
-impl Pl011 {
-    fn write_byte(&mut self, byte: u8) {
-        while self.0.is_tx_fifo_full() {
-            core::hint::spin_loop();
-        }
-        self.0.write_word(byte);
-    }
+/// What a UART's driver does.
+trait Uart: Send {
+    /// Sends `byte`, once there is room for it.
+    fn send(&mut self, byte: u8);
 }
 
-impl Write for Pl011 {
+/// A driver, and the devices that it is for.
+struct Driver {
+    compatible: &'static [&'static str],
+    new: fn(FdtNode<'_>) -> Result<Box<dyn Uart>, &'static str>,
+}
+
+const DRIVERS: [Driver; 2] = [pl011::DRIVER, ns16550::DRIVER];
+
+struct Console(Box<dyn Uart>);
+
+impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if byte == b'\n' {
-                self.write_byte(b'\r');
+                self.0.send(b'\r');
             }
-            self.write_byte(byte);
+            self.0.send(byte);
         }
         Ok(())
     }
 }
 
-static CONSOLE: IrqLock<Option<Pl011>> = IrqLock::new(None);
+static CONSOLE: IrqLock<Option<Console>> = IrqLock::new(None);
 
 /// Finds and maps the console. Until then, and where there is none, output is lost.
 ///
@@ -44,23 +52,28 @@ static CONSOLE: IrqLock<Option<Pl011>> = IrqLock::new(None);
 /// Why there is no console.
 pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let node = devicetree::stdout(fdt).ok_or("the devicetree names no console")?;
-    if !node.is_compatible("arm,pl011") {
-        return Err("the console is no PL011");
-    }
-    let registers = devicetree::regions(node).next().ok_or("the console has no registers")?;
-    memory_map::map_device(registers.start, registers.len()).map_err(|_| "the console cannot be mapped")?;
-    let pointer = NonNull::new(registers.start as *mut PL011Registers).ok_or("the console lies at address 0")?;
-    // SAFETY: mapped as device memory just now, and nobody else uses it.
-    let uart = Uart::new(unsafe { UniqueMmioPointer::new(pointer) });
-    *CONSOLE.lock() = Some(Pl011(uart));
+    let is_for = |driver: &&Driver| driver.compatible.iter().any(|name| node.is_compatible(name));
+    let driver = DRIVERS.iter().find(is_for).ok_or("there is no driver for the console")?;
+    let uart = (driver.new)(node)?;
+    *CONSOLE.lock() = Some(Console(uart));
     Ok(())
+}
+
+/// The registers of `node`, mapped, of which a driver needs `size` bytes.
+fn map_registers(node: FdtNode<'_>, size: usize) -> Result<NonNull<u8>, &'static str> {
+    let registers: Range<usize> = devicetree::regions(node).next().ok_or("the console has no registers")?;
+    if registers.len() < size {
+        return Err("the console has too few registers");
+    }
+    memory_map::map_device(registers.start, registers.len()).map_err(|_| "the console cannot be mapped")?;
+    NonNull::new(registers.start as *mut u8).ok_or("the console lies at address 0")
 }
 
 /// Prints, for [`print!`](crate::print!).
 #[doc(hidden)]
 pub fn print(arguments: fmt::Arguments<'_>) {
     if let Some(console) = CONSOLE.lock().as_mut() {
-        // A PL011 takes everything.
+        // A UART takes everything.
         let _ = console.write_fmt(arguments);
     }
 }

@@ -1,0 +1,79 @@
+//! UARTs with the registers of a 16550. Devicetrees say how far apart the registers lie (`reg-shift`) and how wide accesses to
+//! them must be (`reg-io-width`).
+
+use alloc::boxed::Box;
+use core::ptr::NonNull;
+
+use dtoolkit::fdt::FdtNode;
+use safe_mmio::UniqueMmioPointer;
+use safe_mmio::fields::ReadWrite;
+use uart_16550::spec::NUM_REGISTERS;
+use uart_16550::spec::registers::{LSR, offsets};
+
+use super::{Driver, Uart, map_registers};
+use crate::devicetree;
+
+pub(super) const DRIVER: Driver = Driver { compatible: &["ns16550a", "ns16550", "snps,dw-apb-uart"], new };
+
+/// How wide an access to a register is. The register is in the low byte.
+#[derive(Clone, Copy)]
+enum Width {
+    Byte,
+    Word,
+}
+
+struct Ns16550 {
+    base: NonNull<u8>,
+    /// The distance between two registers, as a power of two.
+    shift: u32,
+    width: Width,
+}
+
+// SAFETY: the registers may be used from any CPU, and nobody else uses them.
+unsafe impl Send for Ns16550 {}
+
+fn new(node: FdtNode<'_>) -> Result<Box<dyn Uart>, &'static str> {
+    let shift = devicetree::u32_property(node, "reg-shift").unwrap_or(0);
+    let offset = devicetree::u32_property(node, "reg-offset").unwrap_or(0) as usize;
+    let (width, alignment) = match devicetree::u32_property(node, "reg-io-width").unwrap_or(1) {
+        1 => (Width::Byte, 1),
+        4 => (Width::Word, 4),
+        _ => return Err("the console's registers have a width that there is no driver for"),
+    };
+    if shift > 4 || alignment > 1 << shift || !offset.is_multiple_of(alignment) {
+        return Err("the console's registers lie where they cannot");
+    }
+    let base = map_registers(node, offset + (NUM_REGISTERS << shift))?;
+    if !base.addr().get().is_multiple_of(alignment) {
+        return Err("the console's registers lie where they cannot");
+    }
+    // SAFETY: the offset lies within the registers, which are as many as were asked for.
+    let base = unsafe { base.add(offset) };
+    Ok(Box::new(Ns16550 { base, shift, width }))
+}
+
+impl Ns16550 {
+    fn register<T>(&mut self, index: usize) -> UniqueMmioPointer<'_, ReadWrite<T>> {
+        // SAFETY: `new` has seen that all registers are mapped and aligned for `width`, which `T` is, and `self` is borrowed.
+        unsafe { UniqueMmioPointer::new(self.base.add(index << self.shift).cast()) }
+    }
+
+    fn line_status(&mut self) -> LSR {
+        LSR::from_bits_retain(match self.width {
+            Width::Byte => self.register::<u8>(offsets::LSR).read(),
+            Width::Word => self.register::<u32>(offsets::LSR).read() as u8,
+        })
+    }
+}
+
+impl Uart for Ns16550 {
+    fn send(&mut self, byte: u8) {
+        while !self.line_status().contains(LSR::THR_EMPTY) {
+            core::hint::spin_loop();
+        }
+        match self.width {
+            Width::Byte => self.register::<u8>(offsets::DATA).write(byte),
+            Width::Word => self.register::<u32>(offsets::DATA).write(u32::from(byte)),
+        }
+    }
+}
