@@ -8,19 +8,47 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-/// The file in the cache that names the image and its digest.
-const RECORD: &str = "linux.sha256";
-/// Debian's kernel for virtual machines, which is the smallest; the newest version of it.
-const LINUX: &str = "^linux-image-[0-9.]+.*-cloud-arm64-unsigned$";
+/// Software in a package of Debian's.
+struct Foreign {
+    /// For people.
+    name: &'static str,
+    /// Which packages it may be in: an expression that apt takes. The one with the highest numbers in its name is fetched.
+    packages: &'static str,
+    /// The folder of the package in which it is one file.
+    folder: &'static str,
+    /// How the file's name begins.
+    file: &'static str,
+    /// The file in the cache that names what was fetched, and its digest.
+    record: &'static str,
+}
+
+/// Debian's kernel for virtual machines, which is the smallest.
+const LINUX: Foreign = Foreign {
+    name: "Debian's arm64 Linux",
+    packages: "^linux-image-[0-9.]+.*-cloud-arm64-unsigned$",
+    folder: "boot",
+    file: "vmlinuz",
+    record: "linux.sha256",
+};
+/// U-Boot for QEMU's `virt`.
+const U_BOOT: Foreign = Foreign {
+    name: "Debian's U-Boot",
+    packages: "^u-boot-qemu$",
+    folder: "usr/lib/u-boot/qemu_arm64",
+    file: "u-boot.bin",
+    record: "u-boot.sha256",
+};
 
 /// Why something could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The host has no apt.
-    #[error("fetching Debian's Linux needs apt-get and dpkg-deb; give an image instead: --peer linux=IMAGE")]
+    #[error(
+        "fetching Debian's packages needs apt-get and dpkg-deb (instead of Linux an image can be given: --peer linux=IMAGE)"
+    )]
     NoApt,
     /// A step failed.
-    #[error("fetching Debian's Linux failed: {step}: {reason}")]
+    #[error("fetching from Debian failed: {step}: {reason}")]
     Step {
         /// Which.
         step: &'static str,
@@ -38,28 +66,41 @@ fn failed(step: &'static str) -> impl Fn(io::Error) -> FetchError {
 /// # Errors
 /// [`FetchError`].
 pub fn debian_linux() -> Result<PathBuf, FetchError> {
+    fetch(&LINUX)
+}
+
+/// Debian's U-Boot for QEMU's `virt`, to be passed as `-bios`: from the cache, or fetched (about 2 MB).
+///
+/// # Errors
+/// [`FetchError`].
+pub fn debian_u_boot() -> Result<PathBuf, FetchError> {
+    fetch(&U_BOOT)
+}
+
+fn fetch(foreign: &Foreign) -> Result<PathBuf, FetchError> {
     let cache = cache().map_err(failed("making the cache"))?;
-    if let Some(image) = cached(&cache) {
+    if let Some(image) = cached(&cache, foreign.record) {
         return Ok(image);
     }
-    eprintln!("fetching Debian's arm64 Linux into {}", cache.display());
+    eprintln!("fetching {} into {}", foreign.name, cache.display());
     let apt = Apt::new(&cache)?;
     apt.run("updating the list of packages", "apt-get", &["update"])?;
-    let found = apt.run("looking for the package", "apt-cache", &["search", "--names-only", LINUX])?;
+    let found = apt.run("looking for the package", "apt-cache", &["search", "--names-only", foreign.packages])?;
     let package =
         newest(&found).ok_or(FetchError::Step { step: "looking for the package", reason: "there is none".into() })?;
     apt.run("downloading the package", "apt-get", &["download", package])?;
     let unpacked = cache.join("unpacked");
-    let archive = only_file(&cache, |name| name.ends_with(".deb"))?;
+    let archive = only_file(&cache, |name| name.starts_with(package) && name.ends_with(".deb"))?;
     let unpack = Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&unpacked).output();
     check("unpacking the package", &unpack.map_err(failed("unpacking the package"))?)?;
-    let image = only_file(&unpacked.join("boot"), |name| name.starts_with("vmlinuz"))?;
+    let image = only_file(&unpacked.join(foreign.folder), |name| name.starts_with(foreign.file))?;
     let kept = cache.join(format!("{package}.Image"));
     fs::rename(&image, &kept).map_err(failed("keeping the image"))?;
     fs::remove_file(&archive).map_err(failed("tidying up"))?;
     fs::remove_dir_all(&unpacked).map_err(failed("tidying up"))?;
     let digest = digest(&kept).map_err(failed("reading the image"))?;
-    fs::write(cache.join(RECORD), format!("{digest}  {package}.Image\n")).map_err(failed("keeping the digest"))?;
+    fs::write(cache.join(foreign.record), format!("{digest}  {package}.Image\n"))
+        .map_err(failed("keeping the digest"))?;
     Ok(kept)
 }
 
@@ -79,8 +120,8 @@ fn cache() -> io::Result<PathBuf> {
 }
 
 /// The image in the cache, if it is whole.
-fn cached(cache: &Path) -> Option<PathBuf> {
-    let record = fs::read_to_string(cache.join(RECORD)).ok()?;
+fn cached(cache: &Path, record: &str) -> Option<PathBuf> {
+    let record = fs::read_to_string(cache.join(record)).ok()?;
     let (expected, name) = record.trim_end().split_once("  ")?;
     let image = cache.join(name);
     (digest(&image).ok()? == expected).then_some(image)
@@ -173,9 +214,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("x.Image");
         fs::write(&image, "kernel").unwrap();
-        fs::write(folder.path().join(RECORD), format!("{}  x.Image\n", digest(&image).unwrap())).unwrap();
-        assert_eq!(cached(folder.path()), Some(image.clone()));
+        fs::write(folder.path().join(LINUX.record), format!("{}  x.Image\n", digest(&image).unwrap())).unwrap();
+        assert_eq!(cached(folder.path(), LINUX.record), Some(image.clone()));
         fs::write(&image, "kernal").unwrap();
-        assert_eq!(cached(folder.path()), None);
+        assert_eq!(cached(folder.path(), LINUX.record), None);
     }
 }

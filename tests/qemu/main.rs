@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let tests =
         [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS, budgets::TESTS, wide::TESTS]
             .concat();
-    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS].concat();
+    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS, wide::LONG_TESTS].concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -2,6 +2,7 @@
 
 use dtoolkit::model::DeviceTreeNode;
 use reveille_cli::boot::{BootOptions, ImageFormat};
+use reveille_cli::fetch;
 use reveille_cli::image::BuiltImage;
 use reveille_system_tests::devicetree::{self, set};
 use reveille_system_tests::stub::Stub;
@@ -27,6 +28,12 @@ pub const TESTS: &[(&str, Test)] = &[
     ("124_cpus_are_the_first_to_need_a_second_region_of_redistributors", |stand| {
         stand.boot(&cpus(124))?.expect_all_online(124).map(|_| ())
     }),
+];
+
+/// The tests of this module that take long, or need the network once.
+pub const LONG_TESTS: &[(&str, Test)] = &[
+    ("row_36_u_boot_starts_the_image_at_el1", |stand| u_boot(stand, 1)),
+    ("row_36_u_boot_starts_the_image_at_el2", |stand| u_boot(stand, 2)),
 ];
 
 /// Where QEMU's `virt` has PCI configuration space, and its memory for I/O ports.
@@ -108,4 +115,16 @@ fn gic_v2(stand: &Stand, count: u32, entry_level: u8) -> Result<(), String> {
 fn sixty_four_at_el2(stand: &Stand) -> Result<(), String> {
     let options = BootOptions { entry_level: 2, cpu_model: Some("max".into()), ..cpus(64) };
     stand.boot(&options)?.expect_all_online(64).map(|_| ())
+}
+
+/// U-Boot finds the kernel and its command line where QEMU leaves them for firmware, and starts it by `booti`, at an address and
+/// with a devicetree of U-Boot's own.
+fn u_boot(stand: &Stand, entry_level: u8) -> Result<(), String> {
+    let firmware = fetch::debian_u_boot().map_err(|error| format!("U-Boot cannot be had: {error}"))?;
+    let qemu_arguments = vec!["-bios".into(), firmware.to_string_lossy().into_owned()];
+    let booted = stand.boot(&BootOptions { qemu_arguments, entry_level, ..cpus(4) })?;
+    let report = booted.expect_all_online(4)?;
+    booted.expect(report.entry_level == entry_level, "it was entered at another exception level")?;
+    let said = booted.0.console.lines().any(|line| line.contains("Starting kernel"));
+    booted.expect(said, "U-Boot should have started the kernel")
 }
