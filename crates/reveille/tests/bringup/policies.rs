@@ -81,8 +81,12 @@ fn row_53_maxcpus_brings_up_the_first_ones_and_leaves_the_rest_present() {
     assert_eq!(machine.masks(), ["0-4", "0-4", "0-2", "0"]);
     assert_eq!(machine.prepared(), [1, 2]);
 
+    let (summary, outcomes) = machine.boot_with(Policy::PARALLEL, SmpOptions { max_cpus: 4, ..SmpOptions::ALL });
+    assert_eq!(summary, Summary { asked: 4, online: 4 }, "those that are online already count");
+    assert_eq!(outcomes[3..], [Outcome::Online, Outcome::NotAsked]);
+
     let (summary, outcomes) = machine.boot(Policy::PARALLEL);
-    assert_eq!((summary, outcomes[3]), (Summary { asked: 5, online: 5 }, Outcome::Online));
+    assert_eq!((summary, outcomes[4]), (Summary { asked: 5, online: 5 }, Outcome::Online));
     assert_eq!(machine.prepared(), [1, 2, 3, 4]);
 }
 
