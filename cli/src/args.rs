@@ -29,6 +29,13 @@ pub struct Arguments {
 pub enum Action {
     /// Boot the reference kernel and show its CPUs coming up
     Boot(BootArguments),
+    /// Show a saved report again
+    Show(ShowArguments),
+    /// Say what changed between two boots, from their saved reports
+    ///
+    /// Exits with 0 if every CPU and every proof came to the same, with 1 if not, and with 2 if a file is no report. Times, functions
+    /// that were passed and the like are shown where they differ and make no difference to the exit code.
+    Diff(DiffArguments),
     /// Measure the bring-up: instructions and time, beside what it could cost at the least
     Bench(BenchArguments),
     /// Say what the host has of what boots need, and what is missing
@@ -53,9 +60,9 @@ pub struct BootArguments {
     /// Boot with this devicetree instead of QEMU's own
     #[arg(long, value_name = "FILE")]
     pub dtb: Option<PathBuf>,
-    /// Show the call tree of each CPU
-    #[arg(long)]
-    pub tree: bool,
+    /// What to show of the boot.
+    #[command(flatten)]
+    pub views: ViewArguments,
     /// Write the report, as JSON, to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -80,6 +87,45 @@ pub struct BootArguments {
     /// A further argument for QEMU (may be repeated)
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub qemu_arg: Vec<String>,
+}
+
+/// Which views of a report are asked for, beside its summary.
+#[derive(Debug, Args)]
+pub struct ViewArguments {
+    /// Show the call tree of each CPU
+    #[arg(long)]
+    pub tree: bool,
+    /// Draw the bring-up in time, as SVG, to this file
+    #[arg(long, value_name = "FILE.svg")]
+    pub timeline: Option<PathBuf>,
+    /// Write the trace for ui.perfetto.dev and chrome://tracing to this file
+    #[arg(long, value_name = "FILE.json")]
+    pub perfetto: Option<PathBuf>,
+}
+
+/// The arguments of `reveille show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// The report that boot --report saved
+    #[arg(value_name = "REPORT.json")]
+    pub report: PathBuf,
+    /// What to show of it.
+    #[command(flatten)]
+    pub views: ViewArguments,
+}
+
+/// The arguments of `reveille diff`.
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// The report of the earlier boot
+    #[arg(value_name = "A.json")]
+    pub before: PathBuf,
+    /// The report of the later boot
+    #[arg(value_name = "B.json")]
+    pub after: PathBuf,
+    /// Times that differ by less are not shown
+    #[arg(long, default_value_t = 50, value_name = "PERCENT")]
+    pub threshold: u32,
 }
 
 /// The arguments of `reveille bench`.
@@ -213,7 +259,7 @@ mod tests {
     #[test]
     fn without_a_subcommand_four_cpus_boot_and_show_their_tree() {
         let Ok(Action::Boot(arguments)) = read("reveille") else { panic!("no boot") };
-        assert!(arguments.tree);
+        assert!(arguments.views.tree);
         assert_eq!(arguments.options().unwrap(), BootOptions::default());
     }
 

@@ -2,17 +2,19 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 
-use crate::args::{Action, Arguments, BenchArguments, BootArguments};
+use crate::args::{Action, Arguments, BenchArguments, BootArguments, DiffArguments, ShowArguments, ViewArguments};
 use crate::bench::peer::Peer;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootRun};
 use crate::console::ConsoleSink;
 use crate::error::Error;
 use crate::exit::ExitStatus;
-use crate::report::ReportFile;
+use crate::output::OutputFile;
+use crate::report::{Report, read};
 use crate::verdict::Verdict;
-use crate::{image, setup, style, summary, tree};
+use crate::{diff, image, perfetto, setup, style, summary, timeline, tree};
 
 /// How many of a dead machine's last console lines are shown.
 const LAST_LINES: usize = 20;
@@ -35,6 +37,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     };
     let result = match action {
         Action::Boot(arguments) => boot(&arguments),
+        Action::Show(arguments) => show(&arguments),
+        Action::Diff(arguments) => diff(&arguments),
         Action::Bench(arguments) => bench(&arguments),
         Action::Doctor => Ok(doctor()),
     };
@@ -46,25 +50,73 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
 
 fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
     let options = arguments.options()?;
-    let report_file = arguments.report.as_deref().map(ReportFile::open).transpose()?;
+    let mut files = Files::default();
+    files.open(arguments.report.as_deref(), "report", Report::to_json)?;
+    files.open_views(&arguments.views)?;
     let host = setup::ensure(options.machine.architecture())?;
     let image = image::build(&host, options.machine.image, &[])?;
     let run = boot::run(&host, &image, &options, &mut Terminal)?;
     if let Some(report) = &run.report {
         print("\n");
-        if arguments.tree && !report.cpus.is_empty() {
-            print(&tree::draw(report, width()));
-            print("\n");
-        }
-        print(&summary::draw(report));
+        describe(report, &arguments.views);
     }
     explain(&run);
-    match (report_file, &run.report) {
-        (Some(file), Some(report)) => file.write(report)?,
-        (Some(_), None) => complain("the image reported nothing, so there is no report"),
-        (None, _) => {}
+    match &run.report {
+        Some(report) => files.write(report)?,
+        None if files.0.is_empty() => {}
+        None => complain("the image reported nothing, so there is nothing to write to files"),
     }
     Ok(ExitStatus::from(&run.verdict))
+}
+
+fn show(arguments: &ShowArguments) -> Result<ExitStatus, Error> {
+    let report = read::read(&arguments.report)?;
+    let mut files = Files::default();
+    files.open_views(&arguments.views)?;
+    describe(&report, &arguments.views);
+    files.write(&report)?;
+    Ok(ExitStatus::Fine)
+}
+
+fn diff(arguments: &DiffArguments) -> Result<ExitStatus, Error> {
+    let (before, after) = (read::read(&arguments.before)?, read::read(&arguments.after)?);
+    let difference = diff::compare(&before, &after, arguments.threshold);
+    print(&difference.text);
+    Ok(if difference.outcomes_differ { ExitStatus::NotAllOnline } else { ExitStatus::Fine })
+}
+
+/// Prints a report.
+fn describe(report: &Report, views: &ViewArguments) {
+    if views.tree && !report.cpus.is_empty() {
+        print(&tree::draw(report, width()));
+        print("\n");
+    }
+    print(&summary::draw(report));
+}
+
+/// The files that a report is written to, each in its form.
+#[derive(Default)]
+struct Files(Vec<(OutputFile, Form)>);
+
+/// Makes the content of a file from a report.
+type Form = fn(&Report) -> Vec<u8>;
+
+impl Files {
+    fn open(&mut self, path: Option<&Path>, what: &'static str, form: Form) -> Result<(), Error> {
+        if let Some(path) = path {
+            self.0.push((OutputFile::open(path, what)?, form));
+        }
+        Ok(())
+    }
+
+    fn open_views(&mut self, views: &ViewArguments) -> Result<(), Error> {
+        self.open(views.timeline.as_deref(), "timeline", |report| timeline::draw(report).into_bytes())?;
+        self.open(views.perfetto.as_deref(), "trace", |report| perfetto::draw(report).into_bytes())
+    }
+
+    fn write(self, report: &Report) -> Result<(), Error> {
+        self.0.into_iter().try_for_each(|(file, form)| file.write(&form(report)))
+    }
 }
 
 fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {

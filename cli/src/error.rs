@@ -62,21 +62,33 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// The report cannot be written there. Found before the boot.
-    #[error("cannot write the report to {}: {source}", path.display())]
-    ReportPath {
+    /// A file cannot be written. Found before the boot.
+    #[error("cannot write the {what} to {}: {source}", path.display())]
+    OutputPath {
         /// The file.
         path: PathBuf,
+        /// What was to be written.
+        what: &'static str,
         /// What the host says.
         source: io::Error,
     },
-    /// Writing the report failed after the boot.
-    #[error("the report in {} is not whole: {source}", path.display())]
-    ReportWrite {
+    /// Writing a file failed after the boot.
+    #[error("the {what} in {} is not whole: {source}", path.display())]
+    OutputWrite {
         /// The file.
         path: PathBuf,
+        /// What was to be written.
+        what: &'static str,
         /// What the host says.
         source: io::Error,
+    },
+    /// A report cannot be read.
+    #[error("cannot read {} as a report: {problem}", path.display())]
+    ReportRead {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// Something cannot be measured.
     #[error(transparent)]

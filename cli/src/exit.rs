@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 pub enum ExitStatus {
     /// Every CPU that was asked for is online. For commands that boot nothing: all is well.
     Fine = 0,
-    /// Some are not, or a proof failed.
+    /// Some are not, or a proof failed. For `diff`: two boots differ.
     NotAllOnline = 1,
     /// The command was used wrongly.
     WrongUse = 2,
@@ -52,12 +52,13 @@ impl From<&Error> for ExitStatus {
             | Error::NoSuchGic { .. }
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
-            | Error::ReportPath { .. }
+            | Error::OutputPath { .. }
+            | Error::ReportRead { .. }
             | Error::QemuRefused { .. }
             | Error::Setup(SetupError::Consent(_)) => Self::WrongUse,
             Error::Bench(BenchError::Run { .. }) => Self::NotAllOnline,
             Error::Bench(BenchError::Peer(_)) => Self::HostLacks,
-            Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::ReportWrite { .. } => Self::HostLacks,
+            Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::OutputWrite { .. } => Self::HostLacks,
             Error::Interrupted => Self::Interrupted,
         }
     }
@@ -89,10 +90,11 @@ mod tests {
             (Error::UnknownMachine { name: "x".into(), known: "virt".into() }, 2),
             (Error::CpuCount { machine: "virt", asked: 0, limit: 512 }, 2),
             (Error::Devicetree { path: "x".into(), problem: "none".into() }, 2),
-            (Error::ReportPath { path: "x".into(), source: source() }, 2),
+            (Error::OutputPath { path: "x".into(), what: "report", source: source() }, 2),
+            (Error::ReportRead { path: "x".into(), problem: "none".into() }, 2),
             (Error::QemuRefused { message: "no".into() }, 2),
             (Error::QemuStart { program: "qemu".into(), source: source() }, 3),
-            (Error::ReportWrite { path: "x".into(), source: source() }, 3),
+            (Error::OutputWrite { path: "x".into(), what: "report", source: source() }, 3),
             (Error::Setup(SetupError::Consent("maybe".into())), 2),
             (Error::Setup(SetupError::StillMissing("ld.lld".into())), 3),
             (Error::Interrupted, 130),

@@ -2,8 +2,9 @@
 //!
 //! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
 //! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records,
-//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`] and [`tree`] show it. [`boot`]
-//! ties them together for other programs, such as the system tests; [`exit`] decides the exit code.
+//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`], [`tree`], [`timeline`] and [`perfetto`] show it.
+//! [`diff`] compares two runs. [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
+//! code.
 
 #![forbid(unsafe_code)]
 
@@ -13,12 +14,15 @@ pub mod boot;
 pub mod command;
 pub mod console;
 pub mod devicetree;
+pub mod diff;
 pub mod error;
 pub mod exit;
 pub mod fetch;
 pub mod image;
 pub mod interrupt;
 pub mod machine;
+pub mod output;
+pub mod perfetto;
 pub mod policy;
 pub mod qemu;
 pub mod report;
@@ -26,6 +30,7 @@ pub mod setup;
 pub(crate) mod span;
 pub mod style;
 pub mod summary;
+pub mod timeline;
 pub mod toolchain;
 pub mod tree;
 pub mod verdict;

@@ -1,17 +1,12 @@
 //! The report of a run: a contract with those who read the file (`docs/report.schema.json`), and the model that everything
-//! else draws from. [`assemble`] makes it from an image's records.
-
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+//! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file.
 
 use reveille_trace_format::{KICK, ONLINE};
 pub use reveille_trace_format::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
 pub mod assemble;
+pub mod read;
 #[cfg(test)]
 pub(crate) mod sample;
 
@@ -146,6 +141,15 @@ impl CpuReport {
 }
 
 impl Report {
+    /// The report as its file has it.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Only maps with odd keys and failing writers make this fail.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+
     /// The bring-up as the events tell it: from the first kick to the last CPU online. `None` if either is not there.
     #[must_use]
     pub fn bringup_ns_of_events(&self) -> Option<u64> {
@@ -153,57 +157,6 @@ impl Report {
         let first_kick = events().filter(|event| event.name == KICK).map(|event| event.ns).min()?;
         let last_online = events().filter(|event| event.name == ONLINE).map(|event| event.ns).max()?;
         last_online.checked_sub(first_kick)
-    }
-}
-
-/// The file that a report goes to, opened before the boot so that nothing is lost afterwards.
-#[derive(Debug)]
-pub struct ReportFile {
-    path: PathBuf,
-    file: File,
-    /// The file was not there before, and has nothing in it yet.
-    fresh: bool,
-}
-
-impl ReportFile {
-    /// Opens `path`. A report that is there stays until it is replaced.
-    ///
-    /// # Errors
-    /// [`Error::ReportPath`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let fresh = !path.exists();
-        let file = File::options().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|source| Error::ReportPath { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, fresh })
-    }
-
-    /// Writes `report` into it.
-    ///
-    /// # Errors
-    /// [`Error::ReportWrite`].
-    pub fn write(mut self, report: &Report) -> Result<(), Error> {
-        let written = self.replace_with(report);
-        self.fresh &= written.is_err();
-        written.map_err(|source| Error::ReportWrite { path: self.path.clone(), source })
-    }
-
-    fn replace_with(&mut self, report: &Report) -> io::Result<()> {
-        let mut json = serde_json::to_vec_pretty(report)?;
-        json.push(b'\n');
-        // Pipes and devices have no length to set.
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
-        }
-        self.file.write_all(&json)
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if self.fresh {
-            // An empty file is of no use to anyone, and no harm if it stays.
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }
 
@@ -219,43 +172,5 @@ mod tests {
         alone.cpus.pop();
         alone.cpus[0].events.retain(|event| event.name != KICK);
         assert_eq!(alone.bringup_ns_of_events(), None);
-    }
-
-    #[test]
-    fn a_written_report_reads_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("report.json");
-        std::fs::write(&path, "x".repeat(100_000)).unwrap();
-        let report = sample::dead_cpu();
-        ReportFile::open(&path).unwrap().write(&report).unwrap();
-        let read: Report = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!(read, report);
-    }
-
-    #[test]
-    fn a_report_that_is_never_written_leaves_files_as_they_were() {
-        let directory = tempfile::tempdir().unwrap();
-        let new = directory.path().join("new.json");
-        drop(ReportFile::open(&new).unwrap());
-        assert!(!new.exists());
-        let old = directory.path().join("old.json");
-        std::fs::write(&old, "old").unwrap();
-        drop(ReportFile::open(&old).unwrap());
-        assert_eq!(std::fs::read_to_string(&old).unwrap(), "old");
-    }
-
-    #[test]
-    fn a_path_that_cannot_be_written_is_noticed_at_once() {
-        let directory = tempfile::tempdir().unwrap();
-        for path in [directory.path().to_owned(), directory.path().join("no/such/report.json")] {
-            assert!(matches!(ReportFile::open(&path), Err(Error::ReportPath { .. })), "{}", path.display());
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_noticed() {
-        let file = ReportFile::open(Path::new("/dev/full")).unwrap();
-        assert!(matches!(file.write(&sample::two_cpus()), Err(Error::ReportWrite { .. })));
     }
 }

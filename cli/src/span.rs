@@ -1,5 +1,5 @@
-//! Nests a CPU's events into spans, for [`crate::tree`]. It also tells which spans have the same
-//! shape.
+//! Nests a CPU's events into spans, for those who draw them: [`crate::tree`] and [`crate::timeline`]. It also tells which spans
+//! have the same shape.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +10,9 @@ use crate::report::Event;
 
 /// Above this many siblings of one shape, how many there are makes no difference to the shape.
 pub const MANY_SIBLINGS: usize = 4;
+
+/// Deeper spans are not nested, so that no trace, however odd, is deeper than its readers can follow.
+const DEEPEST: usize = 200;
 
 /// A function that was entered, or something that happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub fn nest(events: &[Event]) -> Vec<Span<'_>> {
     let mut open: Vec<Span<'_>> = Vec::new();
     for event in events {
         match event.phase {
+            Phase::Begin if open.len() == DEEPEST => {}
             Phase::Begin => open.push(Span::begin(event)),
             Phase::Instant => add(Span::begin(event), &mut open, &mut roots),
             Phase::End => {
@@ -142,6 +146,13 @@ mod tests {
         let events = [event(1, Begin, "a", None), event(2, Begin, "b", None), event(5, End, "a", None)];
         let spans = nest(&events);
         assert_eq!((spans[0].end_ns, spans[0].children[0].end_ns), (Some(5), None));
+    }
+
+    #[test]
+    fn a_bottomless_trace_has_a_bottom() {
+        let events: Vec<Event> = (0..100_000).map(|ns| event(ns, Begin, "a", None)).collect();
+        let depth = std::iter::successors(nest(&events).first(), |span| span.children.first()).count();
+        assert_eq!(depth, DEEPEST);
     }
 
     #[test]

@@ -47,13 +47,8 @@ fn headline(report: &Report) -> String {
 }
 
 fn cpu_line(cpu: &CpuReport, index_width: usize, id_width: usize) -> String {
-    let (style, outcome) = match cpu.outcome {
-        Outcome::Online => (style::GOOD, "online"),
-        Outcome::NotAsked => (style::FAINT, "not asked for"),
-        Outcome::Failed => (style::BAD, "failed"),
-        Outcome::TimedOut => (style::BAD, "timed out"),
-        Outcome::Stuck => (style::BAD, "stuck"),
-    };
+    let style = outcome_style(cpu.outcome);
+    let outcome = outcome_words(cpu.outcome);
     let mut line = format!("CPU {:<index_width$}  {:<#id_width$x}  {}", cpu.index, cpu.hw_id, paint(style, outcome));
     if let (Outcome::Online, Some(ns)) = (cpu.outcome, cpu.online_ns()) {
         let _ = write!(line, "  at {} ms", milliseconds(ns));
@@ -66,6 +61,28 @@ fn cpu_line(cpu: &CpuReport, index_width: usize, id_width: usize) -> String {
         line.push_str(&paint(style::ODD, lost));
     }
     line
+}
+
+/// An outcome in words.
+#[must_use]
+pub fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Online => "online",
+        Outcome::NotAsked => "not asked for",
+        Outcome::Failed => "failed",
+        Outcome::TimedOut => "timed out",
+        Outcome::Stuck => "stuck",
+    }
+}
+
+/// How good an outcome is.
+#[must_use]
+pub fn outcome_style(outcome: Outcome) -> anstyle::Style {
+    match outcome {
+        Outcome::Online => style::GOOD,
+        Outcome::NotAsked => style::FAINT,
+        Outcome::Failed | Outcome::TimedOut | Outcome::Stuck => style::BAD,
+    }
 }
 
 fn proof_line(proof: &Proof) -> String {

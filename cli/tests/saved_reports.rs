@@ -1,0 +1,115 @@
+//! What `show` and `diff` make of saved reports: two real boots, one good and one with a dead CPU, and broken files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A saved report that the pictures in docs/ are drawn from.
+fn saved(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pictures").join(name)
+}
+
+fn reveille(arguments: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_reveille")).args(arguments).output().unwrap()
+}
+
+fn output(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Checks that the command refuses its arguments with one line that has `expected` in it.
+fn refuses(arguments: &[&Path], expected: &str) {
+    let (code, stdout, stderr) = output(&reveille(arguments));
+    assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+    assert!(stdout.is_empty() && stderr.lines().count() == 1, "{arguments:?}: {stdout}{stderr}");
+    assert!(stderr.starts_with("reveille: ") && stderr.contains(expected), "{arguments:?}: {stderr}");
+}
+
+#[test]
+fn show_prints_the_summary_and_on_demand_the_tree() {
+    let report = saved("dead-cpu.json");
+    let (code, plain, stderr) = output(&reveille(&["show".as_ref(), &report]));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(plain.contains("CPU 5  0x5  timed out  never arrived (firmware says ON)"), "{plain}");
+    assert!(plain.contains("7 of 8 CPUs online") && !plain.contains("secondary_entry"), "{plain}");
+    let (_, with_tree, _) = output(&reveille(&["show".as_ref(), &report, "--tree".as_ref()]));
+    assert!(with_tree.contains("secondary_entry") && with_tree.ends_with(&plain), "{with_tree}");
+}
+
+#[test]
+fn show_draws_the_pictures_of_the_documentation() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["four-cpus", "dead-cpu"] {
+        let file = directory.path().join("picture.svg");
+        let report = saved(&format!("{name}.json"));
+        let (code, _, stderr) = output(&reveille(&["show".as_ref(), &report, "--timeline".as_ref(), &file]));
+        assert_eq!(code, Some(0), "{stderr}");
+        let picture = saved(&format!("{name}.svg"));
+        let same = std::fs::read(&file).unwrap() == std::fs::read(&picture).unwrap();
+        assert!(same, "{} is out of date: draw it again as docs/pictures/README.md says", picture.display());
+    }
+}
+
+#[test]
+fn show_writes_a_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("trace.json");
+    let (code, ..) = output(&reveille(&["show".as_ref(), &saved("four-cpus.json"), "--perfetto".as_ref(), &file]));
+    assert_eq!(code, Some(0));
+    let trace: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let arrows = |phase| trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == phase).count();
+    assert_eq!((arrows("s"), arrows("f")), (3, 3));
+}
+
+#[test]
+fn what_is_no_report_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let [cut, future, tree] = ["cut.json", "future.json", "board.dts"].map(|name| directory.path().join(name));
+    let whole = std::fs::read_to_string(saved("four-cpus.json")).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(&future, whole.replacen("\"schema\": 1", "\"schema\": 7", 1)).unwrap();
+    std::fs::write(&tree, "/dts-v1/;\n").unwrap();
+    let missing = directory.path().join("missing.json");
+    let cases: [(&Path, &str); 5] = [
+        (&missing, "No such file"),
+        (directory.path(), "directory"),
+        (&cut, "line"),
+        (&future, "version 7, and this command reads version 1"),
+        (&tree, "as a report"),
+    ];
+    for (file, expected) in cases {
+        refuses(&["show".as_ref(), file], expected);
+        refuses(&["diff".as_ref(), file, &saved("four-cpus.json")], expected);
+        refuses(&["diff".as_ref(), &saved("four-cpus.json"), file], expected);
+    }
+    refuses(&["show".as_ref()], "REPORT.json");
+    refuses(&["diff".as_ref(), &missing], "B.json");
+    refuses(
+        &["show".as_ref(), &saved("four-cpus.json"), "--timeline".as_ref(), directory.path()],
+        "cannot write the timeline",
+    );
+}
+
+#[test]
+fn diff_exits_as_diff_does() {
+    let (good, dead) = (saved("four-cpus.json"), saved("dead-cpu.json"));
+    let (code, text, _) = output(&reveille(&["diff".as_ref(), &good, &good]));
+    assert_eq!((code, text.as_str()), (Some(0), "the outcomes are the same: 4 of 4 CPUs online\n"));
+    let (code, text, _) = output(&reveille(&["diff".as_ref(), &good, &dead]));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("CPU 5: not there → timed out: never arrived (firmware says ON)"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn escape_sequences_in_a_report_do_not_reach_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hostile.json");
+    let whole = std::fs::read_to_string(saved("four-cpus.json")).unwrap();
+    std::fs::write(&file, whole.replace("secondary_entry", "\\u001b[2J\\u202e")).unwrap();
+    let (code, text, _) = output(&reveille(&["show".as_ref(), &file, "--tree".as_ref()]));
+    assert_eq!(code, Some(0));
+    assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains("\u{fffd}[2J\u{fffd}"), "{text}");
+}
