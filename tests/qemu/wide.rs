@@ -3,10 +3,9 @@
 use dtoolkit::model::DeviceTreeNode;
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::fetch;
-use reveille_cli::image::BuiltImage;
 use reveille_system_tests::devicetree::{self, set};
 use reveille_system_tests::stub::Stub;
-use reveille_system_tests::{Booted, Stand, cpus};
+use reveille_system_tests::{Stand, cpus};
 
 use crate::Test;
 
@@ -18,6 +17,10 @@ pub const TESTS: &[(&str, Test)] = &[
     ("1_cpu_on_a_gic_v2_at_el2", |stand| gic_v2(stand, 1, 2)),
     ("4_cpus_on_a_gic_v2_at_el2", |stand| gic_v2(stand, 4, 2)),
     ("8_cpus_on_a_gic_v2_at_el2", |stand| gic_v2(stand, 8, 2)),
+    ("4_cpus_that_stay_at_el2_on_a_gic_v2", |stand| {
+        let options = BootOptions { gic: Some(2), entry_level: 2, cpu_model: Some("max".into()), ..cpus(4) };
+        stand.boot(&options)?.expect_all_online(4).map(|_| ())
+    }),
     ("row_38_cpus_without_vhe_drop_to_el1_by_image", |stand| at_el2(stand, "cortex-a57", ImageFormat::Image, "EL1")),
     ("row_38_cpus_without_vhe_drop_to_el1_by_elf", |stand| at_el2(stand, "cortex-a57", ImageFormat::Elf, "EL1")),
     ("row_38_cpus_with_vhe_stay_at_el2_by_image", |stand| at_el2(stand, "max", ImageFormat::Image, "EL2")),
@@ -40,23 +43,13 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
 const PCI_CONFIGURATION: u64 = 0x40_1000_0000;
 const PCI_PORTS: u64 = 0x3eff_0000;
 
-/// Has a boot loader jump to the kernel at `base`, and boots that.
-fn boot_at(stand: &Stand, base: u64, loader: Stub, options: BootOptions) -> Result<Booted, String> {
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let kernel = format!("loader,file={},addr={base:#x},force-raw=on", stand.image().flat.display());
-    let flat = loader.jump(base, folder.path())?;
-    let mut options = options;
-    options.qemu_arguments.extend(["-device".into(), kernel]);
-    stand.boot_image(&BuiltImage { flat, ..stand.image().clone() }, &options)
-}
-
 fn any_base(stand: &Stand) -> Result<(), String> {
     let gibibytes = |count: u32| vec!["-m".to_owned(), format!("{count}G")];
     // Odd multiples of 2 MiB, the end of a GiB, other GiB than the devicetree's, and more than 32 bits.
     for base in [0x4060_0000, 0x7fe0_0000, 0x8020_0000, 0xbfc0_0000, 0x1_4020_0000] {
         for entry_level in [1, 2] {
             let options = BootOptions { qemu_arguments: gibibytes(6), entry_level, ..cpus(4) };
-            let booted = boot_at(stand, base, Stub::default(), options)?;
+            let booted = stand.boot_at(base, Stub::default(), options)?;
             booted.expect_all_online(4).map_err(|complaint| format!("at {base:#x}: {complaint}"))?;
         }
     }
@@ -88,7 +81,7 @@ fn ns16550(stand: &Stand) -> Result<(), String> {
         "-device".into(),
         format!("pci-serial,chardev=console,addr={SLOT}"),
     ];
-    let booted = boot_at(stand, 0x4060_0000, loader, options)?;
+    let booted = stand.boot_at(0x4060_0000, loader, options)?;
     let console = std::fs::read_to_string(&output).map_err(|error| error.to_string())?;
     let lines: Vec<&str> = console.lines().collect();
     let said =

@@ -39,12 +39,20 @@ pub fn cpu_names(tree: &DeviceTree) -> Vec<String> {
     cpus.map(|node| node.name().to_owned()).filter(|name| name.starts_with("cpu@")).collect()
 }
 
+/// The node at `path`, to be changed.
+///
+/// # Panics
+/// There is no such node.
+pub fn node<'a>(tree: &'a mut DeviceTree, path: &str) -> &'a mut DeviceTreeNode {
+    tree.find_node_mut(path).unwrap_or_else(|| panic!("the devicetree has no {path}"))
+}
+
 /// The node of a CPU, to be changed.
 ///
 /// # Panics
 /// There is no such node.
 pub fn cpu<'a>(tree: &'a mut DeviceTree, name: &str) -> &'a mut DeviceTreeNode {
-    tree.find_node_mut(&format!("/cpus/{name}")).unwrap_or_else(|| panic!("the devicetree has no {name}"))
+    node(tree, &format!("/cpus/{name}"))
 }
 
 /// Gives `node` the property `name`, in place of one that it has.

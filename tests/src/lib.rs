@@ -16,6 +16,8 @@ use reveille_cli::report::Report;
 use reveille_cli::setup::{self, Host};
 use reveille_cli::verdict::Verdict;
 
+use crate::stub::Stub;
+
 /// How long a kernel waits for CPUs in a test: a busy host must not decide what a test says.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,17 @@ impl Stand {
         Ok(Booted(run))
     }
 
+    /// Boots the kernel where it does not lie by itself: `loader` jumps to it at `base`.
+    ///
+    /// # Errors
+    /// The machine could not be started.
+    pub fn boot_at(&self, base: u64, loader: Stub, mut options: BootOptions) -> Result<Booted, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let flat = loader.jump(base, folder.path())?;
+        options.qemu_arguments.extend(loaded(&self.image.flat, base));
+        self.boot_image(&BuiltImage { flat, ..self.image.clone() }, &options)
+    }
+
     /// The kernel's image.
     #[must_use]
     pub fn image(&self) -> &BuiltImage {
@@ -71,6 +84,12 @@ impl Stand {
     pub fn qemu(&self) -> &Path {
         &self.host.qemu
     }
+}
+
+/// The arguments with which QEMU puts `file` at `address`.
+#[must_use]
+pub fn loaded(file: &Path, address: u64) -> [String; 2] {
+    ["-device".into(), format!("loader,file={},addr={address:#x},force-raw=on", file.display())]
 }
 
 /// Options for a boot with `cpus` CPUs and [`PATIENCE`].

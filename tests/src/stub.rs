@@ -26,7 +26,14 @@ impl Stub {
         self
     }
 
-    /// Goes on at `address`, with x0 to x3 as they were, and writes all that as an arm64 Image to a file in `folder`.
+    /// Hands the image the devicetree at `address` instead of QEMU's.
+    #[must_use]
+    pub fn devicetree(mut self, address: u64) -> Self {
+        self.set(0, address);
+        self
+    }
+
+    /// Goes on at `address`, with x0 to x3 as QEMU has set them unless told otherwise, and writes all that as an arm64 Image to a file in `folder`.
     ///
     /// # Errors
     /// The file cannot be written.
