@@ -8,9 +8,9 @@ use crate::args::{Action, Arguments, BenchArguments, BootArguments, DiffArgument
 use crate::bench::peer::Peer;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootRun};
-use crate::console::ConsoleSink;
 use crate::error::Error;
 use crate::exit::ExitStatus;
+use crate::live::Live;
 use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::verdict::Verdict;
@@ -55,7 +55,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
     files.open_views(&arguments.views)?;
     let host = setup::ensure(options.machine.architecture())?;
     let image = image::build(&host, options.machine.image, &[])?;
-    let run = boot::run(&host, &image, &options, &mut Terminal)?;
+    let run = boot::run(&host, &image, &options, &mut Live::new(|line| print(&format!("{line}\n"))))?;
     if let Some(report) = &run.report {
         print("\n");
         describe(report, &arguments.views);
@@ -169,15 +169,6 @@ fn doctor() -> ExitStatus {
     let diagnosis = setup::diagnose(&crate::machine::ARM64);
     print(&diagnosis.text);
     if diagnosis.healthy { ExitStatus::Fine } else { ExitStatus::HostLacks }
-}
-
-/// Shows a console on the standard output.
-struct Terminal;
-
-impl ConsoleSink for Terminal {
-    fn text(&mut self, line: &str) {
-        print(&format!("{line}\n"));
-    }
 }
 
 /// Prints on the standard output. A reader that went away is no reason to stop: the boot and its report go on.

@@ -20,6 +20,7 @@ pub mod exit;
 pub mod fetch;
 pub mod image;
 pub mod interrupt;
+pub mod live;
 pub mod machine;
 pub mod output;
 pub mod perfetto;
