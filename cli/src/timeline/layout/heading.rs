@@ -23,7 +23,10 @@ impl Layout {
     /// Adds the heading. Returns where it ends.
     pub(super) fn add_heading(&mut self, report: &Report, story: &Story) -> f64 {
         let all = report.online_count == report.asked_count && report.end == End::Done;
-        let title = format!("{}: {} of {} CPUs online", report.machine, report.online_count, report.asked_count);
+        let title = match report.end {
+            End::Done => format!("{}: {} of {} CPUs online", report.machine, report.online_count, report.asked_count),
+            _ => format!("{}: the image did not come to its end", report.machine),
+        };
         let tone = if all { Tone::Plain } else { Tone::Bad };
         let mut y = BORDER + TITLE;
         for line in text::wrap(&text::clean(&title), text::fitting(WIDTH - 2.0 * BORDER, TITLE)) {

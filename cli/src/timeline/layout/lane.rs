@@ -145,11 +145,13 @@ impl Maker<'_> {
         let left = Text { x: online_x - 8.0, anchor: Anchor::End, ..right.clone() };
         let before_kick = Text { x: kick_x - 6.0, ..left.clone() };
         let within = |text: &Text| text.extent().0 > PLOT_LEFT && text.extent().1 <= PLOT_RIGHT;
+        let clear_of_kick = left.extent().0 > kick_x + 6.0;
         let whole = |text: &Text| within(text) && self.scale.is_whole(text.extent().0, text.extent().1);
         let choices = [
             (whole(&right), &right),
-            (whole(&left) && left.extent().0 > kick_x + 6.0, &left),
+            (whole(&left) && clear_of_kick, &left),
             (within(&right), &right),
+            (within(&left) && clear_of_kick, &left),
             (within(&before_kick), &before_kick),
             (within(&left), &left),
         ];

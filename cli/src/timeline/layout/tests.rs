@@ -237,3 +237,12 @@ fn spans_that_begin_and_end_together_are_one_bar() {
     assert_eq!(layout.lanes[0].bars.len(), 1);
     assert!(layout.lanes[0].bars[0].title.contains("cpu_up › boot_secondary › cpu_psci_cpu_boot"));
 }
+
+#[test]
+fn a_run_that_was_cut_short_is_not_counted() {
+    let mut report = sample::cpus(4);
+    report.end = crate::report::End::Died;
+    let heading = words(&Layout::new(&report).heading);
+    assert!(heading.contains("the image did not come to its end") && heading.contains("the machine died"), "{heading}");
+    assert!(!heading.contains("CPUs online"), "{heading}");
+}
