@@ -1,6 +1,6 @@
 //! Draws the call tree of each CPU with its times, side by side, as kernel engineers draw it.
 //!
-//! [`span`] nests a CPU's events, `columns` sets the trees beside each other. Siblings that are alike are drawn once, and so
+//! `span` nests a CPU's events, `columns` sets the trees beside each other. Siblings that are alike are drawn once, and so
 //! are CPUs that went the same way, where there are many of them.
 
 use std::collections::HashMap;
