@@ -147,17 +147,25 @@ fn run_cargo(
 }
 
 fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
+    let mut command = cargo_build(host, kind.architecture);
+    command.args(["--message-format=json-render-diagnostics", "--package", kind.package]);
+    if !features.is_empty() {
+        command.arg("--features").arg(features.join(","));
+    }
+    command
+}
+
+/// `cargo build --release` for bare metal, with whichever toolchain the host has for it, and nothing of an outer cargo's
+/// environment.
+#[must_use]
+pub fn cargo_build(host: &Host, architecture: &Architecture) -> Command {
     let toolchain = &host.toolchain;
     let mut command = Command::new(&toolchain.cargo);
     clean_environment(&mut command, toolchain.rustc.is_none());
     if let Some(rustc) = &toolchain.rustc {
         command.env("RUSTC", rustc);
     }
-    command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
-    command.args(["--target", kind.architecture.target, "--package", kind.package]);
-    if !features.is_empty() {
-        command.arg("--features").arg(features.join(","));
-    }
+    command.args(["build", "--release", "--target", architecture.target]);
     if toolchain.standard_library == StandardLibrary::FromSource {
         // Stable compilers build `core` when they are told that they bootstrap themselves.
         command.env("RUSTC_BOOTSTRAP", "1");
@@ -166,7 +174,7 @@ fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
         command.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
     }
     if let Linker::Program(program) = &host.linker {
-        let name = kind.architecture.target.to_uppercase().replace(['-', '.'], "_");
+        let name = architecture.target.to_uppercase().replace(['-', '.'], "_");
         command.env(format!("CARGO_TARGET_{name}_LINKER"), program);
     }
     command

@@ -6,6 +6,7 @@ mod budgets;
 mod command;
 mod devicetrees;
 mod faults;
+mod own_kernel;
 mod paths;
 mod wide;
 
@@ -33,9 +34,17 @@ fn main() -> ExitCode {
             }
         }
     }
-    let tests =
-        [boots::TESTS, devicetrees::TESTS, faults::TESTS, paths::TESTS, command::TESTS, budgets::TESTS, wide::TESTS]
-            .concat();
+    let tests = [
+        boots::TESTS,
+        devicetrees::TESTS,
+        faults::TESTS,
+        paths::TESTS,
+        command::TESTS,
+        budgets::TESTS,
+        own_kernel::TESTS,
+        wide::TESTS,
+    ]
+    .concat();
     let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS, wide::LONG_TESTS].concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();

@@ -4,9 +4,10 @@
 //! - [`boot_table`]: what a CPU reads while its MMU is off, and the contract of its caches.
 //! - `entry`: the entry code itself and `BootTable`, the table it reads.
 //! - [`psci`]: the enable method `psci` (Arm DEN0022).
-//! - `cache`: cleaning memory to the point of coherency.
+//! - `kernel`: all of this at once, for kernels that map their memory to itself.
+//! - `cache`: cleaning memory to the point of coherency; `counter`: the clock that all CPUs share.
 //!
-//! `entry` and `cache` exist on arm64 only; the rest builds, and is tested, on any host.
+//! `entry`, `kernel`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
 
 #![no_std]
 
@@ -17,7 +18,11 @@ pub mod boot_table;
 #[cfg(target_arch = "aarch64")]
 pub mod cache;
 #[cfg(target_arch = "aarch64")]
+pub mod counter;
+#[cfg(target_arch = "aarch64")]
 pub mod entry;
+#[cfg(target_arch = "aarch64")]
+pub mod kernel;
 pub mod psci;
 #[cfg(any(target_arch = "aarch64", test))]
 mod table;

@@ -5,7 +5,10 @@
 
 mod node;
 
+use core::fmt;
+
 use reveille::{CallError, ContextId, Cpu, EnableMethod, FirmwareState};
+use smccc::psci::{PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET};
 
 pub use node::{Functions, PsciNode, PsciNodeError};
 
@@ -85,10 +88,53 @@ impl<F: Firmware> Psci<F> {
     pub const fn with_firmware(firmware: F, functions: Functions, entry_point: u64) -> Self {
         Self { firmware, functions, entry_point }
     }
+
+    /// PSCI_VERSION (DEN0022 section 5.3). Firmware of version 0.1 has no such call, and is 0.1 without being asked.
+    ///
+    /// # Errors
+    /// What the firmware answered instead of a version.
+    pub fn version(&self) -> Result<Version, CallError> {
+        let Some(version) = self.functions.version else { return Ok(Version { major: 0, minor: 1 }) };
+        let answer = self.firmware.call(version, [0; 3]) as u32;
+        if answer >> 31 == 0 {
+            Ok(Version { major: (answer >> 16) as u16, minor: answer as u16 })
+        } else {
+            Err(refused("PSCI_VERSION", code(u64::from(answer))))
+        }
+    }
+
+    /// Switches the calling CPU off (CPU_OFF, DEN0022 section 5.5). Returns only if firmware refuses, and then the CPU is
+    /// still on.
+    ///
+    /// Of a CPU that is switched off nothing remains: what it has in its caches and what others wait for it to do is the
+    /// caller's to settle before.
+    pub fn cpu_off(&self) -> CallError {
+        match self.functions.cpu_off {
+            Some(cpu_off) => refused("CPU_OFF", code(self.firmware.call(cpu_off, [0; 3]))),
+            None => no_function("CPU_OFF"),
+        }
+    }
 }
 
-/// The CPU has nothing to start it with: firmware of version 0.1 whose node has no id for CPU_ON.
-const NO_CPU_ON: CallError = CallError { call: "CPU_ON", code: -1, meaning: "the devicetree gives it no function id" };
+/// The version of PSCI that firmware implements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 1 of version 1.0.
+    pub major: u16,
+    /// 0 of version 1.0.
+    pub minor: u16,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// There is nothing to call: firmware of version 0.1 whose node has no id for the function.
+const fn no_function(call: &'static str) -> CallError {
+    CallError { call, code: -1, meaning: "the devicetree gives it no function id" }
+}
 
 impl<F: Firmware + Sync> EnableMethod for Psci<F> {
     fn name(&self) -> &'static str {
@@ -96,12 +142,12 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
     }
 
     fn cpu_prepare(&self, _cpu: &Cpu) -> Result<(), CallError> {
-        self.functions.cpu_on.map(|_| ()).ok_or(NO_CPU_ON)
+        self.functions.cpu_on.map(|_| ()).ok_or(no_function("CPU_ON"))
     }
 
     /// CPU_ON (DEN0022 section 5.6). The 64-bit context id arrives in X0 of the new CPU.
     fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
-        let cpu_on = self.functions.cpu_on.ok_or(NO_CPU_ON)?;
+        let cpu_on = self.functions.cpu_on.ok_or(no_function("CPU_ON"))?;
         match code(self.firmware.call(cpu_on, [cpu.hw_id.0, self.entry_point, u64::from(context.to_raw())])) {
             0 => Ok(()),
             code => Err(refused("CPU_ON", code)),
@@ -122,7 +168,12 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
 
 /// Switches the machine off (SYSTEM_OFF, DEN0022 section 5.9). Returns only where firmware has no such call.
 pub fn system_off(firmware: &impl Firmware) -> CallError {
-    refused("SYSTEM_OFF", code(firmware.call(smccc::psci::PSCI_SYSTEM_OFF, [0; 3])))
+    refused("SYSTEM_OFF", code(firmware.call(PSCI_SYSTEM_OFF, [0; 3])))
+}
+
+/// Restarts the machine (SYSTEM_RESET, DEN0022 section 5.10). Returns only where firmware has no such call.
+pub fn system_reset(firmware: &impl Firmware) -> CallError {
+    refused("SYSTEM_RESET", code(firmware.call(PSCI_SYSTEM_RESET, [0; 3])))
 }
 
 #[cfg(test)]
@@ -150,6 +201,9 @@ mod tests {
     fn answers(x0: u64) -> Fake {
         Fake { x0, calls: Mutex::new(Vec::new()) }
     }
+
+    const V0_1: Functions =
+        Functions { version: None, cpu_off: Some(0x95c1_ba5f), cpu_on: Some(0x95c1_ba60), affinity_info: None };
 
     fn cpu() -> Cpu {
         Cpu { hw_id: HwId(0x1_0000_0203), ..Topology::new(HwId(0)).cpus()[0] }
@@ -198,19 +252,50 @@ mod tests {
     #[test]
     fn row_51_version_0_1_uses_the_ids_of_the_tree() {
         let fake = answers(0);
-        let functions = Functions { cpu_on: Some(0x95c1_ba60), affinity_info: None };
-        let psci = Psci::with_firmware(&fake, functions, 0x4020_0000);
+        let psci = Psci::with_firmware(&fake, V0_1, 0x4020_0000);
+        psci.cpu_prepare(&cpu()).unwrap();
         psci.cpu_boot(&cpu(), context()).unwrap();
-        assert_eq!(fake.calls.lock().unwrap()[0].0, 0x95c1_ba60);
         assert_eq!(psci.affinity_info(&cpu()), FirmwareState::Unknown);
+        assert_eq!(psci.version(), Ok(Version { major: 0, minor: 1 }));
+        psci.cpu_off();
+        let on = (0x95c1_ba60, [0x1_0000_0203, 0x4020_0000, u64::from(context().to_raw())]);
+        assert_eq!(*fake.calls.lock().unwrap(), [on, (0x95c1_ba5f, [0; 3])]);
     }
 
     #[test]
-    fn without_cpu_on_no_call_is_made() {
+    fn row_19_a_cpu_that_is_on_already_is_an_invalid_parameter_to_version_0_1() {
+        let fake = answers(-2_i64 as u64);
+        let error = Psci::with_firmware(&fake, V0_1, 0).cpu_boot(&cpu(), context()).unwrap_err();
+        assert_eq!(error, CallError { call: "CPU_ON", code: -2, meaning: "INVALID_PARAMETERS" });
+    }
+
+    #[test]
+    fn row_1_a_version_has_its_major_in_the_upper_half() {
+        let version = |x0| Psci::with_firmware(&answers(x0), Functions::V0_2, 0).version();
+        assert_eq!(version(0x1_0001), Ok(Version { major: 1, minor: 1 }));
+        assert_eq!(version(0x2), Ok(Version { major: 0, minor: 2 }));
+        assert_eq!(version(0x7fff_ffff), Ok(Version { major: 0x7fff, minor: 0xffff }));
+        assert_eq!(version(0xdead_beef_0001_0000), Ok(Version { major: 1, minor: 0 }), "a 32-bit call answers in W0");
+        for not_supported in [u64::MAX, 0xffff_ffff] {
+            assert_eq!(version(not_supported), Err(refused("PSCI_VERSION", -1)));
+        }
+        assert_eq!(std::format!("{}", version(0x1_0002).unwrap()), "1.2");
+    }
+
+    #[test]
+    fn row_25_cpu_off_returns_only_to_say_why_the_cpu_is_still_on() {
+        let fake = answers(u64::from(-3_i32 as u32));
+        assert_eq!(Psci::with_firmware(&fake, Functions::V0_2, 0).cpu_off(), refused("CPU_OFF", -3));
+        assert_eq!(fake.calls.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_a_function_id_no_call_is_made() {
         let fake = answers(0);
-        let psci = Psci::with_firmware(&fake, Functions { cpu_on: None, affinity_info: None }, 0);
-        assert_eq!(psci.cpu_prepare(&cpu()), Err(NO_CPU_ON));
-        assert_eq!(psci.cpu_boot(&cpu(), context()), Err(NO_CPU_ON));
+        let psci = Psci::with_firmware(&fake, Functions { cpu_on: None, cpu_off: None, ..V0_1 }, 0);
+        assert_eq!(psci.cpu_prepare(&cpu()), Err(no_function("CPU_ON")));
+        assert_eq!(psci.cpu_boot(&cpu(), context()), Err(no_function("CPU_ON")));
+        assert_eq!(psci.cpu_off(), no_function("CPU_OFF"));
         assert!(fake.calls.lock().unwrap().is_empty());
     }
 
@@ -224,9 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn row_2_system_off_is_the_32_bit_call() {
+    fn row_2_what_exists_as_a_32_bit_call_only_is_called_as_one() {
         let fake = answers(u64::MAX);
+        let psci = Psci::with_firmware(&fake, Functions::V0_2, 0);
+        assert!(psci.version().is_err());
+        assert_eq!(psci.cpu_off(), refused("CPU_OFF", -1));
         assert_eq!(system_off(&&fake), refused("SYSTEM_OFF", -1));
-        assert_eq!(*fake.calls.lock().unwrap(), [(0x8400_0008, [0; 3])]);
+        assert_eq!(system_reset(&&fake), refused("SYSTEM_RESET", -1));
+        let ids = [0x8400_0000, 0x8400_0002, 0x8400_0008, 0x8400_0009];
+        assert_eq!(*fake.calls.lock().unwrap(), ids.map(|id| (id, [0; 3])));
     }
 }

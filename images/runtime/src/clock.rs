@@ -18,9 +18,7 @@ pub fn set_origin(ticks: u64) {
 #[must_use]
 pub fn instant_of(ticks: u64) -> Instant {
     let since = ticks.saturating_sub(ORIGIN.load(Ordering::Relaxed));
-    let frequency = timer::frequency();
-    // Whole seconds apart, so that the product fits 64 bits.
-    Instant((since / frequency) * 1_000_000_000 + (since % frequency) * 1_000_000_000 / frequency)
+    timer::instant(since)
 }
 
 /// Now.

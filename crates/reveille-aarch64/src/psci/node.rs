@@ -1,15 +1,18 @@
 //! What the devicetree says of the firmware: the node `psci` (binding `arm/psci.yaml`).
 
 use dtoolkit::fdt::{Fdt, FdtNode};
-use dtoolkit::standard::{NodeStandard, Status};
 use dtoolkit::{Node, Property};
-use smccc::psci::{PSCI_AFFINITY_INFO_64, PSCI_CPU_ON_64};
+use smccc::psci::{PSCI_AFFINITY_INFO_64, PSCI_CPU_OFF, PSCI_CPU_ON_64, PSCI_VERSION};
 
 use super::Conduit;
 
 /// The ids of the functions that the enable method calls; `None` where the firmware has no such function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Functions {
+    /// PSCI_VERSION; version 0.1 has none.
+    pub version: Option<u32>,
+    /// CPU_OFF.
+    pub cpu_off: Option<u32>,
     /// CPU_ON.
     pub cpu_on: Option<u32>,
     /// AFFINITY_INFO.
@@ -18,7 +21,18 @@ pub struct Functions {
 
 impl Functions {
     /// Those of version 0.2 and later, whose ids are fixed (DEN0022 section 5.1); ids in the devicetree are ignored.
-    pub const V0_2: Self = Self { cpu_on: Some(PSCI_CPU_ON_64), affinity_info: Some(PSCI_AFFINITY_INFO_64) };
+    pub const V0_2: Self = Self {
+        version: Some(PSCI_VERSION),
+        cpu_off: Some(PSCI_CPU_OFF),
+        cpu_on: Some(PSCI_CPU_ON_64),
+        affinity_info: Some(PSCI_AFFINITY_INFO_64),
+    };
+
+    /// Those of version 0.1, as far as `node` gives them ids.
+    fn v0_1(node: &FdtNode<'_>) -> Self {
+        let id = |name| node.property(name)?.value_as::<u32>().ok();
+        Self { version: None, cpu_off: id("cpu_off"), cpu_on: id("cpu_on"), affinity_info: None }
+    }
 }
 
 /// Firmware that answers PSCI, as the devicetree describes it.
@@ -59,6 +73,11 @@ fn fixed_functions(node: &FdtNode<'_>) -> Option<bool> {
     node.compatible()?.find_map(has_fixed_functions)
 }
 
+/// By Linux's rule, which takes the old spelling `ok` too.
+fn is_available(node: &FdtNode<'_>) -> bool {
+    node.property("status").is_none_or(|status| matches!(status.value(), b"okay\0" | b"ok\0"))
+}
+
 impl PsciNode {
     /// Looks for PSCI among the children of the root and of `/firmware`.
     ///
@@ -68,7 +87,7 @@ impl PsciNode {
         let firmware = fdt.find_node("/firmware").into_iter().flat_map(|firmware| firmware.children());
         let candidates = fdt.root().children().chain(firmware);
         let (node, fixed) = candidates
-            .filter(|node| node.status() == Ok(Status::Okay))
+            .filter(is_available)
             .find_map(|node| fixed_functions(&node).map(|fixed| (node, fixed)))
             .ok_or(PsciNodeError::Missing)?;
         let method = node.property("method").ok_or(PsciNodeError::NoMethod)?;
@@ -77,8 +96,7 @@ impl PsciNode {
             b"hvc\0" => Conduit::Hvc,
             _ => return Err(PsciNodeError::UnknownMethod),
         };
-        let cpu_on = || node.property("cpu_on")?.value_as::<u32>().ok();
-        let functions = if fixed { Functions::V0_2 } else { Functions { cpu_on: cpu_on(), affinity_info: None } };
+        let functions = if fixed { Functions::V0_2 } else { Functions::v0_1(&node) };
         Ok(Self { conduit, functions })
     }
 }
@@ -115,6 +133,8 @@ mod tests {
     const V1: (&str, &[u8]) = ("compatible", b"arm,psci-1.0\0arm,psci-0.2\0arm,psci\0");
     const V0_1: (&str, &[u8]) = ("compatible", b"arm,psci\0");
     const CPU_ON: (&str, &[u8]) = ("cpu_on", &[0x84, 0, 0, 1]);
+    const CPU_OFF: (&str, &[u8]) = ("cpu_off", &[0x84, 0, 0, 0]);
+    const NO_FUNCTIONS: Functions = Functions { version: None, cpu_off: None, cpu_on: None, affinity_info: None };
 
     #[test]
     fn row_8_the_conduit_is_what_the_tree_says() {
@@ -129,12 +149,47 @@ mod tests {
     #[test]
     fn row_51_version_0_1_takes_ids_from_the_tree_and_later_ones_ignore_them() {
         let method = ("method", &b"smc\0"[..]);
-        let old = Functions { cpu_on: Some(0x8400_0001), affinity_info: None };
-        assert_eq!(read(&[V0_1, method, CPU_ON]).unwrap().functions, old);
-        assert_eq!(read(&[V0_1, method]).unwrap().functions, Functions { cpu_on: None, affinity_info: None });
-        assert_eq!(read(&[V1, method, CPU_ON]).unwrap().functions, Functions::V0_2);
+        let on = Functions { cpu_on: Some(0x8400_0001), ..NO_FUNCTIONS };
+        assert_eq!(read(&[V0_1, method, CPU_ON]).unwrap().functions, on);
+        let both = Functions { cpu_off: Some(0x8400_0000), ..on };
+        assert_eq!(read(&[V0_1, method, CPU_ON, CPU_OFF]).unwrap().functions, both);
+        assert_eq!(read(&[V0_1, method]).unwrap().functions, NO_FUNCTIONS);
+        for odd in [&[][..], &[0x84, 0, 0], &[0; 8]] {
+            assert_eq!(read(&[V0_1, method, ("cpu_on", odd)]).unwrap().functions, NO_FUNCTIONS);
+        }
+        assert_eq!(read(&[V1, method, CPU_ON, CPU_OFF]).unwrap().functions, Functions::V0_2);
         let v0_2 = ("compatible", &b"arm,psci-0.2\0"[..]);
         assert_eq!(read(&[v0_2, method, CPU_ON]).unwrap().functions, Functions::V0_2);
+    }
+
+    #[test]
+    fn row_51_of_several_compatible_strings_the_first_that_is_psci_decides() {
+        let functions = |compatible| read(&[("compatible", compatible), ("method", b"smc\0")]).unwrap().functions;
+        assert_eq!(functions(b"acme,firmware\0arm,psci-0.2\0arm,psci\0"), Functions::V0_2);
+        assert_eq!(functions(b"arm,psci\0arm,psci-0.2\0"), NO_FUNCTIONS);
+    }
+
+    #[test]
+    fn the_old_spelling_of_okay_counts() {
+        for (status, available) in [(&b"okay\0"[..], true), (b"ok\0", true), (b"fail\0", false), (b"okay", false)] {
+            assert_eq!(read(&[V1, ("method", b"smc\0"), ("status", status)]).is_ok(), available, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_not_available_does_not_hide_a_later_one() {
+        let psci = |name, status: &[u8], method: &[u8]| {
+            let mut node = DeviceTreeNode::new(name).unwrap();
+            for (name, value) in [V1, ("status", status), ("method", method)] {
+                node.add_property(DeviceTreeProperty::new(name, value.to_vec()).unwrap());
+            }
+            node
+        };
+        let mut tree = DeviceTree::new();
+        tree.root.add_child(psci("psci", b"disabled\0", b"hvc\0"));
+        tree.root.add_child(psci("psci-el3", b"okay\0", b"smc\0"));
+        let blob = tree.to_dtb();
+        assert_eq!(PsciNode::from_fdt(&Fdt::new(&blob).unwrap()).unwrap().conduit, Conduit::Smc);
     }
 
     #[test]

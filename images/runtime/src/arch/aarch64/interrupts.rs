@@ -3,6 +3,8 @@
 use core::arch::asm;
 use core::marker::PhantomData;
 
+pub use reveille_aarch64::counter::relax;
+
 use super::read_register;
 
 const IRQ_MASKED: u64 = 1 << 7;
@@ -46,11 +48,4 @@ pub fn enable() {
 pub fn wait() {
     // SAFETY: DSB and WFI have no effect on memory.
     unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
-}
-
-/// Lets others run for a moment, in a loop that polls memory: YIELD, which QEMU needs to let other CPUs run when it
-/// emulates them in one thread.
-pub fn relax() {
-    // SAFETY: a hint.
-    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
 }

@@ -10,28 +10,15 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 
-use super::{processor, read_register};
+pub use reveille_aarch64::counter::{frequency, instant, ticks};
+
+use super::processor;
 use crate::devicetree;
 
 /// The interrupt of the timer that is used, from the devicetree.
 static INTERRUPT: AtomicU32 = AtomicU32::new(0);
 
 const ENABLE: u64 = 1;
-
-/// The counter now.
-#[must_use]
-pub fn ticks() -> u64 {
-    let value: u64;
-    // SAFETY: reading the counter has no effect; not `nomem`, so that it stays where it is written between memory accesses.
-    unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack, preserves_flags)) };
-    value
-}
-
-/// How many ticks make a second (CNTFRQ_EL0). Not 0.
-#[must_use]
-pub fn frequency() -> u64 {
-    read_register!("cntfrq_el0").max(1)
-}
 
 fn is_at_el2() -> bool {
     processor::exception_level() == 2
