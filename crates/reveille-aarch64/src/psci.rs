@@ -39,7 +39,7 @@ impl Firmware for Conduit {
     }
 }
 
-/// What DEN0022 calls a return code (section 5.2.2).
+/// What DEN0022 calls a return code.
 #[must_use]
 pub const fn code_name(code: i64) -> &'static str {
     match code {
@@ -89,7 +89,7 @@ impl<F: Firmware> Psci<F> {
         Self { firmware, functions, entry_point }
     }
 
-    /// PSCI_VERSION (DEN0022 section 5.3). Firmware of version 0.1 has no such call, and is 0.1 without being asked.
+    /// PSCI_VERSION. Firmware of version 0.1 has no such call, and is 0.1 without being asked.
     ///
     /// # Errors
     /// What the firmware answered instead of a version.
@@ -103,8 +103,7 @@ impl<F: Firmware> Psci<F> {
         }
     }
 
-    /// Switches the calling CPU off (CPU_OFF, DEN0022 section 5.5). Returns only if firmware refuses, and then the CPU is
-    /// still on.
+    /// Switches the calling CPU off (CPU_OFF). Returns only if firmware refuses, and then the CPU is still on.
     ///
     /// Of a CPU that is switched off nothing remains: what it has in its caches and what others wait for it to do is the
     /// caller's to settle before.
@@ -145,7 +144,7 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
         self.functions.cpu_on.map(|_| ()).ok_or(no_function("CPU_ON"))
     }
 
-    /// CPU_ON (DEN0022 section 5.6). The 64-bit context id arrives in X0 of the new CPU.
+    /// CPU_ON. The 64-bit context id arrives in X0 of the new CPU.
     fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
         let cpu_on = self.functions.cpu_on.ok_or(no_function("CPU_ON"))?;
         match code(self.firmware.call(cpu_on, [cpu.hw_id.0, self.entry_point, u64::from(context.to_raw())])) {
@@ -154,7 +153,7 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
         }
     }
 
-    /// AFFINITY_INFO at level 0 (DEN0022 section 5.8); firmware of version 0.1 has no such call.
+    /// AFFINITY_INFO at level 0; firmware of version 0.1 has no such call.
     fn affinity_info(&self, cpu: &Cpu) -> FirmwareState {
         let Some(affinity_info) = self.functions.affinity_info else { return FirmwareState::Unknown };
         match code(self.firmware.call(affinity_info, [cpu.hw_id.0, 0, 0])) {
@@ -166,12 +165,12 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
     }
 }
 
-/// Switches the machine off (SYSTEM_OFF, DEN0022 section 5.9). Returns only where firmware has no such call.
+/// Switches the machine off (SYSTEM_OFF). Returns only where firmware has no such call.
 pub fn system_off(firmware: &impl Firmware) -> CallError {
     refused("SYSTEM_OFF", code(firmware.call(PSCI_SYSTEM_OFF, [0; 3])))
 }
 
-/// Restarts the machine (SYSTEM_RESET, DEN0022 section 5.10). Returns only where firmware has no such call.
+/// Restarts the machine (SYSTEM_RESET). Returns only where firmware has no such call.
 pub fn system_reset(firmware: &impl Firmware) -> CallError {
     refused("SYSTEM_RESET", code(firmware.call(PSCI_SYSTEM_RESET, [0; 3])))
 }

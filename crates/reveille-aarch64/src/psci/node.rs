@@ -20,7 +20,7 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// Those of version 0.2 and later, whose ids are fixed (DEN0022 section 5.1); ids in the devicetree are ignored.
+    /// Those of version 0.2 and later, whose ids are fixed; ids in the devicetree are ignored.
     pub const V0_2: Self = Self {
         version: Some(PSCI_VERSION),
         cpu_off: Some(PSCI_CPU_OFF),
