@@ -34,7 +34,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_53_nosmp_leaves_the_boot_cpu_alone", nosmp),
     ("row_53_nr_cpus_3_is_a_hard_cap", nr_cpus),
     ("the_times_of_the_report_are_those_of_the_events", times),
-    ("124_cpus_with_redistributors_in_two_regions", |stand| all_online(stand, &cpus(124))),
 ];
 
 /// Those that take long.
