@@ -136,13 +136,15 @@ pub struct FdtOptions<'a> {
 pub struct Topology {
     cpus: [Cpu; MAX_CPUS],
     count: usize,
+    /// The phandle of each CPU's node, 0 where there is none: too many for the stack that reads a tree.
+    phandles: [u32; MAX_CPUS],
 }
 
 impl Topology {
     /// A machine with nothing but the CPU that runs.
     #[must_use]
     pub const fn new(boot_cpu: HwId) -> Self {
-        Self { cpus: [Cpu::boot(boot_cpu); MAX_CPUS], count: 1 }
+        Self { cpus: [Cpu::boot(boot_cpu); MAX_CPUS], count: 1, phandles: [0; MAX_CPUS] }
     }
 
     /// The CPUs, indexed by [`CpuIndex`]; the first is the boot CPU.

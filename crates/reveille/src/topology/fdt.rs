@@ -4,7 +4,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
 use super::{Cpu, FdtOptions, Findings, LeftOut, MethodIndex, Placement, Reason, Topology, TopologyError};
-use crate::cpu::{CpuIndex, HwId, MAX_CPUS};
+use crate::cpu::{CpuIndex, HwId};
 
 /// How deep sockets and clusters may nest in `cpu-map` before what lies deeper is not placed.
 const MAX_MAP_DEPTH: usize = 8;
@@ -31,6 +31,7 @@ impl Topology {
     ) -> Result<Findings, TopologyError> {
         self.count = 1;
         self.cpus[0] = Cpu::boot(options.boot_cpu);
+        self.phandles[0] = 0;
         let cpus = fdt.find_node("/cpus").ok_or(TopologyError::NoCpus)?;
         let cells = match cell(&cpus, "#address-cells").or(cell(&fdt.root(), "#address-cells")).unwrap_or(1) {
             cells @ (1 | 2) => cells,
@@ -39,8 +40,7 @@ impl Topology {
         let is_boot = |node| HwId::of_node(&node, cells, options.hw_id_mask) == Ok(options.boot_cpu);
         let boot_cpu_found = cpus.children().filter(is_cpu).any(is_boot);
 
-        let mut reader =
-            Reader { topology: self, options, cells, boot_cpu_found, boot_cpu_read: false, phandles: [0; MAX_CPUS] };
+        let mut reader = Reader { topology: self, options, cells, boot_cpu_found, boot_cpu_read: false };
         let mut findings = Findings { boot_cpu_found, left_out: 0 };
         for node in cpus.children().filter(is_cpu) {
             if let Err(reason) = reader.read(&node) {
@@ -50,7 +50,7 @@ impl Topology {
             }
         }
         if let Some(map) = cpus.child("cpu-map") {
-            Placer { reader: &mut reader, clusters: 0 }.place_below(map, MAX_MAP_DEPTH);
+            Placer { topology: self, clusters: 0 }.place_below(map, MAX_MAP_DEPTH);
         }
         Ok(findings)
     }
@@ -86,8 +86,6 @@ struct Reader<'a> {
     cells: u32,
     boot_cpu_found: bool,
     boot_cpu_read: bool,
-    /// The phandle of each CPU of the topology, 0 where there is none.
-    phandles: [u32; MAX_CPUS],
 }
 
 impl Reader<'_> {
@@ -121,7 +119,7 @@ impl Reader<'_> {
     }
 
     fn store(&mut self, index: CpuIndex, node: &FdtNode<'_>, hw_id: HwId, method: Option<MethodIndex>) {
-        self.phandles[index.get()] = cell(node, "phandle").unwrap_or(0);
+        self.topology.phandles[index.get()] = cell(node, "phandle").unwrap_or(0);
         self.topology.cpus[index.get()] = Cpu {
             index,
             hw_id,
@@ -146,13 +144,13 @@ fn may_be_started(node: &FdtNode<'_>) -> bool {
 }
 
 /// Walks `cpu-map` (binding `cpu/cpu-topology.txt`). Numbers are counted, not read from the nodes' names.
-struct Placer<'r, 'a> {
-    reader: &'r mut Reader<'a>,
+struct Placer<'a> {
+    topology: &'a mut Topology,
     /// How many clusters with cores have been seen.
     clusters: u16,
 }
 
-impl Placer<'_, '_> {
+impl Placer<'_> {
     /// Places what lies below a socket, a cluster, or the map itself.
     fn place_below(&mut self, group: FdtNode<'_>, depth: usize) {
         let mut cores = 0;
@@ -179,12 +177,12 @@ impl Placer<'_, '_> {
 
     /// Places the CPU that a leaf refers to. The first leaf that does counts.
     fn place(&mut self, leaf: &FdtNode<'_>, core: u16, thread: u16) {
-        let count = self.reader.topology.count;
-        let refers_to = |phandle: u32| self.reader.phandles[..count].iter().position(|&other| other == phandle);
+        let phandles = &self.topology.phandles[..self.topology.count];
+        let refers_to = |phandle: u32| phandles.iter().position(|&other| other == phandle);
         let place = cell(leaf, "cpu").filter(|&phandle| phandle != 0).and_then(refers_to);
         if let Some(index) = place {
             let placement = Placement { cluster: self.clusters, core, thread };
-            self.reader.topology.cpus[index].placement.get_or_insert(placement);
+            self.topology.cpus[index].placement.get_or_insert(placement);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `cpu-map`: sockets, clusters, cores and threads, and maps that contradict themselves.
 
+use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTreeNode;
 use reveille::topology::Placement;
 
-use super::trees::{Build, Reading, cell, cpu, node};
+use super::trees::{Build, Reading, blob, cell, cpu, cpus, node, options};
 
 /// A CPU that the map can refer to.
 fn marked(id: u32) -> DeviceTreeNode {
@@ -76,6 +77,16 @@ fn a_cpu_without_phandle_is_not_placed_by_a_leaf_without_one() {
     let map = group("cpu-map", [group("cluster0", [node("core0").with("cpu", cell(0))])]);
     let reading = Reading::of_cpus([cpu(0), cpu(1), map]);
     assert!(reading.topology.cpus().iter().all(|cpu| cpu.placement.is_none()));
+}
+
+#[test]
+fn a_phandle_of_a_tree_that_was_read_before_places_nobody() {
+    let map = || group("cpu-map", [group("cluster0", [leaf("core0", 0)])]);
+    let mut reading = Reading::of_cpus([marked(0), map()]);
+    assert!(reading.topology.cpus()[0].placement.is_some());
+    let blob = blob(cpus([marked(1), map()]));
+    let _ = reading.topology.read_fdt(&Fdt::new(&blob).unwrap(), &options(), &mut |_| ()).unwrap();
+    assert_eq!((reading.ids(), reading.topology.cpus()[0].placement), (vec![0], None));
 }
 
 #[test]
