@@ -15,7 +15,7 @@ impl Topology {
     ///
     /// - A node is a CPU's if its `device_type` is `cpu`, or its name without the unit address.
     /// - The boot CPU is the node whose id is [`FdtOptions::boot_cpu`], wherever it stands; it needs no `enable-method`, and
-    ///   neither `nr_cpus` nor [`MAX_CPUS`] leaves it out. If no node is, every CPU is left out: the machine is described
+    ///   neither `nr_cpus` nor [`MAX_CPUS`](crate::MAX_CPUS) leaves it out. If no node is, every CPU is left out: the machine is described
     ///   wrongly, and runs on the CPU that boots.
     /// - Of nodes with one id the first counts. Of several strings in `enable-method` the first that is known counts.
     /// - `status = "disabled"` says that the CPU is quiescent until its enable method starts it (Devicetree Specification
