@@ -3,17 +3,27 @@
 use core::ops::{Deref, DerefMut};
 
 use spin::mutex::{SpinMutex, SpinMutexGuard};
+use spin::relax::RelaxStrategy;
 
 use crate::arch::interrupts;
 
+/// Lets others run between two looks at a lock: an emulator that runs one CPU at a time may have stopped the holder.
+struct Relax;
+
+impl RelaxStrategy for Relax {
+    fn relax() {
+        interrupts::relax();
+    }
+}
+
 /// A spin lock that masks interrupts on this CPU while it is held. Held for short, bounded work only, and never across a
 /// thread switch.
-pub struct IrqLock<T>(SpinMutex<T>);
+pub struct IrqLock<T>(SpinMutex<T, Relax>);
 
 /// The content of an [`IrqLock`] while it is held.
 pub struct IrqGuard<'a, T> {
     // Dropped before `_mask`: the lock is free before interrupts come in.
-    guard: SpinMutexGuard<'a, T>,
+    guard: SpinMutexGuard<'a, T, Relax>,
     _mask: interrupts::Masked,
 }
 
@@ -40,7 +50,7 @@ impl<T> IrqLock<T> {
             if let Some(guard) = self.0.try_lock() {
                 return IrqGuard { guard, _mask: mask };
             }
-            core::hint::spin_loop();
+            interrupts::relax();
         }
         // SAFETY: the caller gives up on the holder.
         unsafe { self.0.force_unlock() };
