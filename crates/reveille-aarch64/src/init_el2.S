@@ -9,6 +9,7 @@
 .pushsection .text.reveille_init_el2, "ax"
 
 .global reveille_init_el2
+.type reveille_init_el2, %function
 .balign 4
 reveille_init_el2:
 	mrs	x1, CurrentEL
@@ -88,5 +89,6 @@ reveille_init_el2:
 	msr	spsr_el2, x1
 	msr	elr_el2, x30
 	eret
+.size reveille_init_el2, . - reveille_init_el2
 
 .popsection

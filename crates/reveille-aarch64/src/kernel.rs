@@ -22,14 +22,22 @@ struct Stack<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 // SAFETY: only the CPU that it belongs to uses it, as its stack.
 unsafe impl<const BYTES: usize> Sync for Stack<BYTES> {}
 
-/// A kernel of up to `CPUS` CPUs, each with a stack of `STACK` bytes: the state of its CPUs, their stacks, and where they go on.
-/// Make it a `static`. The stacks have no guard pages.
+/// Where a CPU goes on.
+type Entry = fn(Arrival<'static>) -> !;
+
+/// A kernel of up to `CPUS` CPUs, each with a stack of `STACK` bytes: the state of its CPUs and their stacks.
+///
+/// Make it a `static`: it is all zeros until [`Self::bring_up`], so that it lies in `.bss` and takes no room in the image. The
+/// stacks have no guard pages. Where `CPUS` is small, set `REVEILLE_MAX_CPUS` too ([`reveille::MAX_CPUS`]).
 pub struct Kernel<const CPUS: usize, const STACK: usize> {
     /// The state of the CPUs.
     pub smp: Smp,
-    entry: fn(Arrival<'static>) -> !,
+    entry: UnsafeCell<Option<Entry>>,
     stacks: [Stack<STACK>; CPUS],
 }
+
+// SAFETY: `entry` is written once, before any CPU is kicked, and only read by CPUs that were; `Smp` and `Stack` are Sync.
+unsafe impl<const CPUS: usize, const STACK: usize> Sync for Kernel<CPUS, STACK> {}
 
 /// What to bring up, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,22 +51,29 @@ pub struct Wishes {
 }
 
 impl<const CPUS: usize, const STACK: usize> Kernel<CPUS, STACK> {
-    /// A kernel whose CPUs go on at `entry`: with MMU and caches on as on the boot CPU, with its exception vectors, interrupts
-    /// masked, TPIDR_EL1 = 0. There they set up what they need for interrupts and call [`Arrival::online`].
+    /// A kernel whose CPUs are down. Its stacks have at least 1 KiB each, or it does not compile.
     #[must_use]
-    pub const fn new(entry: fn(Arrival<'static>) -> !) -> Self {
-        Self { smp: Smp::new(), entry, stacks: [const { Stack(UnsafeCell::new([0; STACK])) }; CPUS] }
+    pub const fn new() -> Self {
+        const { assert!(STACK >= 1024, "a stack holds what the entry code hands over, and the first calls") };
+        let stacks = [const { Stack(UnsafeCell::new([0; STACK])) }; CPUS];
+        Self { smp: Smp::new(), entry: UnsafeCell::new(None), stacks }
     }
 
     /// Brings up the CPUs of `topology` by the PSCI that `psci` describes. On the boot CPU, with MMU and caches on; call it
     /// once. `outcomes` has an entry for each CPU of the topology, by index.
     ///
+    /// The new CPUs go on at `entry`: with MMU and caches on as on the boot CPU, with its exception vectors, interrupts masked,
+    /// TPIDR_EL1 = 0. There they set up what they need for interrupts and call [`Arrival::online`].
+    ///
     /// # Errors
     /// [`AlreadyBroughtUp`].
+    // Once a boot: it need not lie in its caller, nor its masks on the caller's stack.
+    #[inline(never)]
     pub fn bring_up(
         &'static self,
         topology: &Topology,
         psci: &PsciNode,
+        entry: Entry,
         wishes: &Wishes,
         outcomes: &mut [Outcome],
     ) -> Result<Summary, AlreadyBroughtUp> {
@@ -68,6 +83,8 @@ impl<const CPUS: usize, const STACK: usize> Kernel<CPUS, STACK> {
         };
         let table = BootTable::seal(&Environment::of_this_cpu(), park, |address| address as u64);
         let control = Control { kernel: self, table: table.ok_or(AlreadyBroughtUp)? };
+        // SAFETY: an image's table is sealed once, so no other call gets here, and no CPU was kicked to read it yet.
+        unsafe { *self.entry.get() = Some(entry) };
         let method = Psci::new(psci, control.table.entry_point());
         let methods: [&dyn EnableMethod; 1] = [&method];
         let Wishes { options, policy, timeout } = *wishes;
@@ -80,6 +97,12 @@ impl<const CPUS: usize, const STACK: usize> Kernel<CPUS, STACK> {
             *boot = Outcome::Online;
         }
         Ok(summary)
+    }
+}
+
+impl<const CPUS: usize, const STACK: usize> Default for Kernel<CPUS, STACK> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -125,5 +148,7 @@ extern "C" fn enter<const CPUS: usize, const STACK: usize>(context: u64, argumen
     // SAFETY: `prepare` made the argument from a `&'static Kernel<CPUS, STACK>`.
     let kernel = unsafe { &*core::ptr::with_exposed_provenance::<Kernel<CPUS, STACK>>(argument as usize) };
     let context = ContextId::from_raw(context as u32).expect("the entry code has checked the context");
-    (kernel.entry)(kernel.smp.claimed(context))
+    // SAFETY: it was written before this CPU was kicked, and the claim made that visible; nobody writes it any more.
+    let entry = unsafe { *kernel.entry.get() }.expect("bring_up has set it");
+    entry(kernel.smp.claimed(context))
 }

@@ -13,6 +13,7 @@
 .pushsection .text.reveille_secondary_entry, "ax"
 
 .global reveille_secondary_entry
+.type reveille_secondary_entry, %function
 .balign 4
 reveille_secondary_entry:
 	msr	daifset, #0xf
@@ -75,9 +76,11 @@ reveille_secondary_entry:
 	isb
 	mrs	x25, cntvct_el0
 	br	x15
+.size reveille_secondary_entry, . - reveille_secondary_entry
 
 // Runs at its linked (virtual) address from here on, with MMU and caches on: exclusives may be used.
 .global reveille_secondary_switched
+.type reveille_secondary_switched, %function
 reveille_secondary_switched:
 	and	w1, w19, #0xffff0000
 	orr	w2, w1, #{KICKED}
@@ -117,5 +120,6 @@ reveille_secondary_switched:
 2:	smc	#0
 3:	wfi
 	b	3b
+.size reveille_secondary_switched, . - reveille_secondary_switched
 
 .popsection

@@ -7,7 +7,7 @@
 use core::fmt;
 
 use crate::cpu::{CpuIndex, MAX_CPUS};
-use crate::mask::CpuMask;
+use crate::mask::{CpuMask, SharedCpuMask};
 use crate::method::{CallError, EnableMethod, FirmwareState};
 use crate::options::SmpOptions;
 use crate::rendezvous::{ContextId, Generation, Lost, State};
@@ -166,38 +166,46 @@ pub struct Summary {
     pub online: usize,
 }
 
-fn set(outcomes: &mut [Outcome], cpu: &Cpu, outcome: Outcome) {
-    if let Some(entry) = outcomes.get_mut(cpu.index.get()) {
-        *entry = outcome;
+const NO_METHOD: CallError = CallError { call: "enable-method", code: 0, meaning: "the CPU has none" };
+
+/// Enters those of the CPUs in `among` (of all, if there is no such mask) into `mask` whose method, asked by `ask`, accepts them.
+#[inline(never)] // For size: it has two callers, neither in a hurry.
+fn enter(
+    mask: &SharedCpuMask,
+    among: Option<&SharedCpuMask>,
+    plan: &Plan<'_>,
+    outcomes: &mut [Outcome],
+    ask: fn(&dyn EnableMethod, &Cpu) -> Result<(), CallError>,
+) {
+    for cpu in plan.secondaries() {
+        if among.is_some_and(|among| !among.contains(cpu.index)) {
+            continue;
+        }
+        match plan.method(cpu).ok_or(NO_METHOD).and_then(|method| ask(method, cpu)) {
+            Ok(()) => mask.insert(cpu.index),
+            Err(error) => {
+                if let Some(entry) = outcomes.get_mut(cpu.index.get()) {
+                    *entry = Outcome::Failed(error);
+                }
+            }
+        }
     }
 }
-
-const NO_METHOD: CallError = CallError { call: "enable-method", code: 0, meaning: "the CPU has none" };
 
 impl Smp {
     /// Enters every CPU whose method accepts it into the possible mask (the end of Linux's `smp_init_cpus`).
     ///
     /// `outcomes` has an entry per CPU of the topology, indexed by [`CpuIndex`]; those of CPUs that failed say why.
     pub fn init_cpus(&self, plan: &Plan<'_>, outcomes: &mut [Outcome]) {
-        for cpu in plan.secondaries() {
-            match plan.method(cpu).ok_or(NO_METHOD).and_then(|method| method.cpu_init(cpu)) {
-                Ok(()) => self.masks.possible.insert(cpu.index),
-                Err(error) => set(outcomes, cpu, Outcome::Failed(error)),
-            }
-        }
+        enter(&self.masks.possible, None, plan, outcomes, |method, cpu| method.cpu_init(cpu));
     }
 
     /// Enters every possible CPU whose method can start it into the present mask (Linux's `smp_prepare_cpus`). With `nosmp`
     /// or `maxcpus=0` it does nothing: the machine stays on its boot CPU.
     pub fn prepare_cpus(&self, plan: &Plan<'_>, outcomes: &mut [Outcome]) {
-        if plan.options.max_cpus == 0 {
-            return;
-        }
-        for cpu in plan.secondaries().filter(|cpu| self.masks.possible.contains(cpu.index)) {
-            match plan.method(cpu).ok_or(NO_METHOD).and_then(|method| method.cpu_prepare(cpu)) {
-                Ok(()) => self.masks.present.insert(cpu.index),
-                Err(error) => set(outcomes, cpu, Outcome::Failed(error)),
-            }
+        if plan.options.max_cpus != 0 {
+            let possible = Some(&self.masks.possible);
+            enter(&self.masks.present, possible, plan, outcomes, |method, cpu| method.cpu_prepare(cpu));
         }
     }
 

@@ -135,22 +135,24 @@ pub struct FdtOptions<'a> {
 /// About 30 KB with the default [`MAX_CPUS`]: make it a `static` (behind a lock), or put it on a heap.
 pub struct Topology {
     cpus: [Cpu; MAX_CPUS],
-    count: usize,
+    /// How many CPUs there are besides the boot CPU. Not how many there are: a `static` of zeros takes no room in an image.
+    others: usize,
     /// The phandle of each CPU's node, 0 where there is none: too many for the stack that reads a tree.
     phandles: [u32; MAX_CPUS],
 }
 
 impl Topology {
-    /// A machine with nothing but the CPU that runs.
+    /// A machine with nothing but the CPU that runs. With `HwId(0)`, which [`Self::read_fdt`] replaces, a `static` of it lies in
+    /// `.bss`.
     #[must_use]
     pub const fn new(boot_cpu: HwId) -> Self {
-        Self { cpus: [Cpu::boot(boot_cpu); MAX_CPUS], count: 1, phandles: [0; MAX_CPUS] }
+        Self { cpus: [Cpu::boot(boot_cpu); MAX_CPUS], others: 0, phandles: [0; MAX_CPUS] }
     }
 
     /// The CPUs, indexed by [`CpuIndex`]; the first is the boot CPU.
     #[must_use]
     pub fn cpus(&self) -> &[Cpu] {
-        &self.cpus[..self.count]
+        &self.cpus[..=self.others]
     }
 
     /// The CPU that the hardware calls `hw_id`.

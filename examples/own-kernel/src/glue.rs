@@ -2,16 +2,15 @@
 
 use dtoolkit::fdt::Fdt;
 use reveille::topology::FdtOptions;
-use reveille::{Arrival, HwId, Outcome, Topology};
+use reveille::{Arrival, HwId, MAX_CPUS, Outcome, Topology};
 use reveille_aarch64::kernel::{Kernel, Wishes};
 use reveille_aarch64::psci::PsciNode;
 use reveille_aarch64::{AFFINITY_MASK, entry};
 use semihosting::println;
 
-const CPUS: usize = 8;
 const DEVICETREE: *const [u8; 1 << 20] = 0x4000_0000 as *const _;
 
-static KERNEL: Kernel<CPUS, 0x4000> = Kernel::new(secondary);
+static KERNEL: Kernel<MAX_CPUS, 0x4000> = Kernel::new();
 static TOPOLOGY: spin::Mutex<Topology> = spin::Mutex::new(Topology::new(HwId(0)));
 
 fn secondary(arrival: Arrival<'static>) -> ! {
@@ -32,14 +31,15 @@ pub fn bring_up_cpus() -> bool {
     // SAFETY: QEMU puts the devicetree at the start of RAM, which is mapped, and leaves a MiB for it.
     let fdt = Fdt::new(unsafe { &*DEVICETREE }).expect("QEMU's devicetree");
     let psci = PsciNode::from_fdt(&fdt).expect("QEMU's PSCI");
-    let options = FdtOptions { boot_cpu: entry::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: CPUS };
+    let options =
+        FdtOptions { boot_cpu: entry::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: MAX_CPUS };
     let mut topology = TOPOLOGY.lock();
     let left_out = &mut |left_out: reveille::topology::LeftOut<'_>| println!("{}: {}", left_out.node, left_out.reason);
     let _ = topology.read_fdt(&fdt, &options, left_out);
-    let mut outcomes = [Outcome::NotAsked; CPUS];
-    let summary = KERNEL.bring_up(&topology, &psci, &Wishes::default(), &mut outcomes).expect("the first time");
+    let mut outcomes = [Outcome::NotAsked; MAX_CPUS];
+    let summary = KERNEL.bring_up(&topology, &psci, secondary, &Wishes::default(), &mut outcomes);
     for (cpu, outcome) in topology.cpus().iter().zip(&outcomes) {
         println!("CPU {} ({}): {outcome}", cpu.index, cpu.hw_id);
     }
-    summary.online == summary.asked
+    summary.is_ok_and(|summary| summary.online == summary.asked)
 }

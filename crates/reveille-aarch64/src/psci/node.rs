@@ -78,18 +78,27 @@ fn is_available(node: &FdtNode<'_>) -> bool {
     node.property("status").is_none_or(|status| matches!(status.value(), b"okay\0" | b"ok\0"))
 }
 
+/// The first child of `parent` that is available and PSCI's, and whether its functions have fixed ids. A plain loop: chains of
+/// iterators over nodes take three times the text.
+fn psci_below<'a>(parent: &FdtNode<'a>) -> Option<(FdtNode<'a>, bool)> {
+    for node in parent.children() {
+        if is_available(&node)
+            && let Some(fixed) = fixed_functions(&node)
+        {
+            return Some((node, fixed));
+        }
+    }
+    None
+}
+
 impl PsciNode {
     /// Looks for PSCI among the children of the root and of `/firmware`.
     ///
     /// # Errors
     /// [`PsciNodeError`]. The conduit is never guessed.
     pub fn from_fdt(fdt: &Fdt<'_>) -> Result<Self, PsciNodeError> {
-        let firmware = fdt.find_node("/firmware").into_iter().flat_map(|firmware| firmware.children());
-        let candidates = fdt.root().children().chain(firmware);
-        let (node, fixed) = candidates
-            .filter(is_available)
-            .find_map(|node| fixed_functions(&node).map(|fixed| (node, fixed)))
-            .ok_or(PsciNodeError::Missing)?;
+        let below_firmware = || psci_below(&fdt.find_node("/firmware")?);
+        let (node, fixed) = psci_below(&fdt.root()).or_else(below_firmware).ok_or(PsciNodeError::Missing)?;
         let method = node.property("method").ok_or(PsciNodeError::NoMethod)?;
         let conduit = match method.value() {
             b"smc\0" => Conduit::Smc,

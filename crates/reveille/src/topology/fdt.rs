@@ -29,7 +29,7 @@ impl Topology {
         options: &FdtOptions<'_>,
         left_out: &mut dyn FnMut(LeftOut<'_>),
     ) -> Result<Findings, TopologyError> {
-        self.count = 1;
+        self.others = 0;
         self.cpus[0] = Cpu::boot(options.boot_cpu);
         self.phandles[0] = 0;
         let cpus = fdt.find_node("/cpus").ok_or(TopologyError::NoCpus)?;
@@ -109,11 +109,11 @@ impl Reader<'_> {
             return Err(Reason::Status);
         }
         let method = self.method(node)?;
-        let index = CpuIndex::new(self.topology.count).ok_or(Reason::AboveBuildMaximum)?;
+        let index = CpuIndex::new(self.topology.others + 1).ok_or(Reason::AboveBuildMaximum)?;
         if index.get() >= self.options.nr_cpus {
             return Err(Reason::AboveNrCpus);
         }
-        self.topology.count += 1;
+        self.topology.others += 1;
         self.store(index, node, hw_id, Some(method));
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Placer<'_> {
 
     /// Places the CPU that a leaf refers to. The first leaf that does counts.
     fn place(&mut self, leaf: &FdtNode<'_>, core: u16, thread: u16) {
-        let phandles = &self.topology.phandles[..self.topology.count];
+        let phandles = &self.topology.phandles[..=self.topology.others];
         let refers_to = |phandle: u32| phandles.iter().position(|&other| other == phandle);
         let place = cell(leaf, "cpu").filter(|&phandle| phandle != 0).and_then(refers_to);
         if let Some(index) = place {
