@@ -8,7 +8,7 @@ mod node;
 use core::fmt;
 
 use reveille::{CallError, ContextId, Cpu, EnableMethod, FirmwareState};
-use smccc::psci::{PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET};
+use smccc::psci::{PSCI_MIGRATE_INFO_TYPE, PSCI_MIGRATE_INFO_UP_CPU_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET};
 
 pub use node::{Functions, PsciNode, PsciNodeError};
 
@@ -105,13 +105,22 @@ impl<F: Firmware> Psci<F> {
 
     /// Switches the calling CPU off (CPU_OFF). Returns only if firmware refuses, and then the CPU is still on.
     ///
-    /// Of a CPU that is switched off nothing remains: what it has in its caches and what others wait for it to do is the
-    /// caller's to settle before.
+    /// Of a CPU that is switched off nothing remains: what others wait for it to do is the caller's to settle before. Its
+    /// dirty cache lines are firmware's to clean.
     pub fn cpu_off(&self) -> CallError {
         match self.functions.cpu_off {
             Some(cpu_off) => refused("CPU_OFF", code(self.firmware.call(cpu_off, [0; 3]))),
             None => no_function("CPU_OFF"),
         }
+    }
+
+    /// Whether a trusted OS that cannot be moved lives on `cpu` (Linux's `psci_tos_resident_on`). Firmware that does not know
+    /// the question has none.
+    fn trusted_os_lives_on(&self, cpu: &Cpu) -> bool {
+        const UNIPROCESSOR: [i64; 2] = [0, 1];
+        self.functions.version.is_some()
+            && UNIPROCESSOR.contains(&code(self.firmware.call(PSCI_MIGRATE_INFO_TYPE, [0; 3])))
+            && self.firmware.call(PSCI_MIGRATE_INFO_UP_CPU_64, [0; 3]) == cpu.hw_id.0
     }
 }
 
@@ -151,6 +160,26 @@ impl<F: Firmware + Sync> EnableMethod for Psci<F> {
             0 => Ok(()),
             code => Err(refused("CPU_ON", code)),
         }
+    }
+
+    /// Refuses where there is no CPU_OFF, and the CPU of a trusted OS, which must stay on (DEN0022, 5.9 and 5.10).
+    fn cpu_can_disable(&self, cpu: &Cpu) -> Result<(), CallError> {
+        if self.functions.cpu_off.is_none() {
+            return Err(no_function("CPU_OFF"));
+        }
+        if self.trusted_os_lives_on(cpu) {
+            return Err(CallError { call: "MIGRATE_INFO_UP_CPU", code: 0, meaning: "a trusted OS lives on it" });
+        }
+        Ok(())
+    }
+
+    /// CPU_OFF.
+    fn cpu_die(&self, _cpu: &Cpu) -> i64 {
+        self.cpu_off().code
+    }
+
+    fn die_error(&self, code: i64) -> CallError {
+        refused("CPU_OFF", code)
     }
 
     /// AFFINITY_INFO at level 0; firmware of version 0.1 has no such call.
@@ -286,6 +315,46 @@ mod tests {
         let fake = answers(u64::from(-3_i32 as u32));
         assert_eq!(Psci::with_firmware(&fake, Functions::V0_2, 0).cpu_off(), refused("CPU_OFF", -3));
         assert_eq!(fake.calls.lock().unwrap().len(), 1);
+    }
+
+    /// Has a trusted OS of this type on the CPU with the id 0x100.
+    struct Resident(u64);
+
+    impl Firmware for Resident {
+        fn call(&self, function: u32, _: [u64; 3]) -> u64 {
+            match function {
+                PSCI_MIGRATE_INFO_TYPE => self.0,
+                PSCI_MIGRATE_INFO_UP_CPU_64 => 0x100,
+                _ => unreachable!("{function:#x} was called"),
+            }
+        }
+    }
+
+    #[test]
+    fn row_35_the_cpu_of_a_trusted_os_stays_on() {
+        let refuses = |answer, hw_id| {
+            let psci = Psci::with_firmware(Resident(answer), Functions::V0_2, 0);
+            psci.cpu_can_disable(&Cpu { hw_id: HwId(hw_id), ..cpu() }).is_err()
+        };
+        for unmovable in [0, 1] {
+            assert!(refuses(unmovable, 0x100));
+            assert!(!refuses(unmovable, 0x101));
+        }
+        for none in [2, u64::MAX, 0xffff_ffff] {
+            assert!(!refuses(none, 0x100));
+        }
+        let psci = Psci::with_firmware(Resident(0), Functions { cpu_off: None, ..V0_1 }, 0);
+        assert_eq!(psci.cpu_can_disable(&cpu()), Err(no_function("CPU_OFF")));
+    }
+
+    #[test]
+    fn row_25_a_refused_cpu_off_keeps_its_code_and_gets_its_name() {
+        for answer in [-3_i64, -1, -77] {
+            let fake = answers(answer as u64);
+            let psci = Psci::with_firmware(&fake, Functions::V0_2, 0);
+            let code = psci.cpu_die(&cpu());
+            assert_eq!(psci.die_error(code), refused("CPU_OFF", answer));
+        }
     }
 
     #[test]

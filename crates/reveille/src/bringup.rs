@@ -7,6 +7,7 @@
 use core::fmt;
 
 use crate::cpu::{CpuIndex, MAX_CPUS};
+use crate::hotplug::StepFailure;
 use crate::mask::{CpuMask, SharedCpuMask};
 use crate::method::{CallError, EnableMethod, FirmwareState};
 use crate::options::SmpOptions;
@@ -73,6 +74,10 @@ pub enum Outcome {
     },
     /// It could not be kicked, since it is in this state already: stuck, or on its way for a bring-up that was dropped.
     Busy(State),
+    /// A hotplug step failed on its way up.
+    Step(StepFailure),
+    /// It is online, and has not come past this hotplug step by the deadline.
+    Hung(&'static str),
 }
 
 /// The reason as a sentence; a [`Stage`] appears as its number (use the caller's table for its name).
@@ -86,6 +91,8 @@ impl fmt::Display for Outcome {
             Self::TimedOut(firmware) => write!(f, "never arrived ({firmware})"),
             Self::Stuck { stage, firmware } => write!(f, "arrived and got stuck at stage {} ({firmware})", stage.0),
             Self::Busy(state) => write!(f, "could not be kicked: it is {state:?} already"),
+            Self::Step(failure) => failure.fmt(f),
+            Self::Hung(step) => write!(f, "online, and has not come past {step}"),
         }
     }
 }
@@ -147,12 +154,12 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// The method of `cpu`; `None` for a boot CPU that has none.
-    fn method(&self, cpu: &Cpu) -> Option<&'a dyn EnableMethod> {
+    pub(crate) fn method(&self, cpu: &Cpu) -> Option<&'a dyn EnableMethod> {
         cpu.method.and_then(|method| self.methods.get(method.0 as usize).copied())
     }
 
     /// The CPUs besides the boot CPU.
-    fn secondaries(&self) -> impl Iterator<Item = &'a Cpu> + use<'a> {
+    pub(crate) fn secondaries(&self) -> impl Iterator<Item = &'a Cpu> + use<'a> {
         self.topology.cpus().iter().skip(1)
     }
 }
@@ -166,7 +173,7 @@ pub struct Summary {
     pub online: usize,
 }
 
-const NO_METHOD: CallError = CallError { call: "enable-method", code: 0, meaning: "the CPU has none" };
+pub(crate) const NO_METHOD: CallError = CallError { call: "enable-method", code: 0, meaning: "the CPU has none" };
 
 /// Enters those of the CPUs in `among` (of all, if there is no such mask) into `mask` whose method, asked by `ask`, accepts them.
 #[inline(never)] // For size: it has two callers, neither in a hurry.
@@ -348,32 +355,17 @@ impl<'a, P: Platform> Bringup<'a, P> {
 
     /// Whether `cpu` is in flight now.
     fn kick(&mut self, cpu: &'a Cpu) -> bool {
-        let Some(method) = self.plan.method(cpu) else {
-            self.finish(cpu.index, Outcome::Failed(NO_METHOD));
-            return false;
-        };
-        let claim = self.smp.claim_word(cpu.index);
-        self.smp.reset_stage(cpu.index);
-        let generation = match claim.kick() {
-            Ok(generation) => generation,
-            Err(Lost(state)) => {
-                self.finish(cpu.index, Outcome::Busy(state));
-                return false;
+        match kick(self.smp, &self.plan, self.platform, cpu) {
+            Ok(generation) => {
+                self.outcomes[cpu.index.get()] = Outcome::InFlight(generation);
+                self.in_flight += 1;
+                true
             }
-        };
-        self.platform.event(cpu.index, Event::Kick);
-        let booted = method.cpu_boot(cpu, ContextId::new(cpu.index, generation));
-        self.platform.event(cpu.index, Event::Kicked);
-        // One that has claimed in spite of the refusal runs, and is waited for.
-        if let Err(error) = booted
-            && claim.withdraw(generation).is_ok()
-        {
-            self.finish(cpu.index, Outcome::Failed(error));
-            return false;
+            Err(outcome) => {
+                self.finish(cpu.index, outcome);
+                false
+            }
         }
-        self.outcomes[cpu.index.get()] = Outcome::InFlight(generation);
-        self.in_flight += 1;
-        true
     }
 
     /// Looks at every CPU in flight; gives up those that are not online if `overdue`.
@@ -383,12 +375,10 @@ impl<'a, P: Platform> Bringup<'a, P> {
             let Some(generation) = self.generation_in_flight(cpu) else {
                 continue;
             };
-            let outcome = if self.smp.masks.online.contains(cpu.index) {
-                Outcome::Online
-            } else if overdue {
-                self.give_up(cpu, generation)
-            } else {
-                continue;
+            let outcome = match look(self.smp, &self.plan, cpu) {
+                Some(outcome) => outcome,
+                None if overdue => give_up(self.smp, &self.plan, cpu, generation),
+                None => continue,
             };
             self.in_flight -= 1;
             self.finish(cpu.index, outcome);
@@ -406,19 +396,54 @@ impl<'a, P: Platform> Bringup<'a, P> {
             _ => None,
         }
     }
+}
 
-    fn give_up(&mut self, cpu: &Cpu, generation: Generation) -> Outcome {
-        let given_up = self.smp.claim_word(cpu.index).abandon(generation);
-        let ask = || self.plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.affinity_info(cpu));
-        match given_up {
-            Ok(State::Claimed) => Outcome::Stuck { stage: self.smp.stage(cpu.index), firmware: ask() },
-            Ok(_) => Outcome::TimedOut(ask()),
-            Err(Lost(State::Online)) => {
-                // It came online between the look and the compare-exchange, and is about to say so in the mask.
-                self.smp.masks.online.insert(cpu.index);
-                Outcome::Online
-            }
-            Err(Lost(state)) => Outcome::Busy(state),
+/// Has the method of `cpu` start it, under a new generation.
+pub(crate) fn kick<P: Platform>(smp: &Smp, plan: &Plan<'_>, platform: &P, cpu: &Cpu) -> Result<Generation, Outcome> {
+    let method = plan.method(cpu).ok_or(Outcome::Failed(NO_METHOD))?;
+    let claim = smp.claim_word(cpu.index);
+    smp.reset_stage(cpu.index);
+    let generation = claim.kick().map_err(|Lost(state)| Outcome::Busy(state))?;
+    platform.event(cpu.index, Event::Kick);
+    let booted = method.cpu_boot(cpu, ContextId::new(cpu.index, generation));
+    platform.event(cpu.index, Event::Kicked);
+    match booted {
+        // One that has claimed in spite of the refusal runs, and is waited for.
+        Err(error) if claim.withdraw(generation).is_ok() => Err(Outcome::Failed(error)),
+        _ => Ok(generation),
+    }
+}
+
+/// Whether the wait for `cpu`, which was kicked, is over.
+pub(crate) fn look(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu) -> Option<Outcome> {
+    if smp.masks.online.contains(cpu.index) {
+        Some(Outcome::Online)
+    } else if smp.claim_word(cpu.index).state() == State::Stuck {
+        // It says so itself.
+        Some(stuck(smp, plan, cpu))
+    } else {
+        None
+    }
+}
+
+fn stuck(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu) -> Outcome {
+    Outcome::Stuck { stage: smp.stage(cpu.index), firmware: ask_firmware(plan, cpu) }
+}
+
+pub(crate) fn ask_firmware(plan: &Plan<'_>, cpu: &Cpu) -> FirmwareState {
+    plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.affinity_info(cpu))
+}
+
+/// Stops waiting for the kick `generation` of `cpu`.
+pub(crate) fn give_up(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu, generation: Generation) -> Outcome {
+    match smp.claim_word(cpu.index).abandon(generation) {
+        Ok(State::Claimed) | Err(Lost(State::Stuck)) => stuck(smp, plan, cpu),
+        Ok(_) => Outcome::TimedOut(ask_firmware(plan, cpu)),
+        Err(Lost(State::Online)) => {
+            // It came online between the look and the compare-exchange, and is about to say so in the mask.
+            smp.masks.online.insert(cpu.index);
+            Outcome::Online
         }
+        Err(Lost(state)) => Outcome::Busy(state),
     }
 }

@@ -126,6 +126,7 @@
 
 mod bringup;
 mod cpu;
+pub mod hotplug;
 mod mask;
 mod method;
 mod options;

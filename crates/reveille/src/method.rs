@@ -48,7 +48,7 @@ impl fmt::Display for FirmwareState {
 
 /// A way to start CPUs. Each CPU of a machine has its own method, and a machine may mix them.
 ///
-/// All calls come from the control CPU, one at a time, with its MMU and caches on. The method's own writes that a CPU
+/// All calls but [`Self::cpu_die`] come from the control CPU, one at a time, with its MMU and caches on. The method's own writes that a CPU
 /// reads before its MMU is on must be cleaned to the point of coherency by the method.
 pub trait EnableMethod: Sync {
     /// The name, as a devicetree's `enable-method` gives it: `psci`.
@@ -76,6 +76,27 @@ pub trait EnableMethod: Sync {
     /// What the firmware answered. The CPU must then not arrive later with this context id; if it does, it finds its claim
     /// withdrawn.
     fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError>;
+
+    /// Whether `cpu` can be taken down (Linux's `cpu_can_disable`).
+    ///
+    /// # Errors
+    /// Why it cannot: the method has no way, or somebody (a trusted OS, say) lives there.
+    fn cpu_can_disable(&self, cpu: &Cpu) -> Result<(), CallError> {
+        let _ = cpu;
+        Err(CallError { call: "cpu_can_disable", code: 0, meaning: "its enable method has no way to switch it off" })
+    }
+
+    /// On `cpu` itself, interrupts masked, with nothing left to do: switches it off (Linux's `cpu_die`). Returns only if
+    /// that is refused, with the code of the refusal ([`Self::die_error`] gives it a name); the CPU is then still on.
+    fn cpu_die(&self, cpu: &Cpu) -> i64 {
+        let _ = cpu;
+        0
+    }
+
+    /// What the code that [`Self::cpu_die`] returned means.
+    fn die_error(&self, code: i64) -> CallError {
+        CallError { call: "cpu_die", code, meaning: "refused" }
+    }
 
     /// What firmware says about `cpu` now.
     fn affinity_info(&self, cpu: &Cpu) -> FirmwareState {

@@ -10,12 +10,17 @@
 //!    ▲                      │ abandon                │ abandon                  (new CPU)
 //!    │                      ▼                        ▼
 //!    └─ (kick again) ── Abandoned                  Stuck
+//!
+//!             dying CPU                  control CPU, when firmware says OFF
+//! Online ── report_dead ──▶ Dead ──────────── confirm_off ───────────▶ Offline
+//!                            └── revive (firmware refused) ──▶ Claimed
 //! ```
 //!
 //! Every arrow is one compare-exchange of the whole word, generation included, so one side wins and the other learns it.
 //! A CPU that loses does nothing more: it parks, and touches no memory that may be another's. `Abandoned` CPUs never used
-//! what was prepared for them, so they may be kicked again, under a new generation; `Stuck` ones own their stack and
-//! per-CPU memory for ever.
+//! what was prepared for them, so they may be kicked again, under a new generation; one that firmware has started all the same
+//! may be adopted (`reopen`). `Stuck` and `Dead` ones own their stack and per-CPU memory until firmware says that they are off
+//! (`confirm_off`).
 //!
 //! **Memory.** The word lies in normal, inner-shareable, write-back memory, and both sides have MMU and caches on when they
 //! touch it. The control CPU's writes before [`ClaimWord::kick`] are visible to the CPU that claims (release, acquire), and
@@ -86,8 +91,10 @@ pub enum State {
     Online = 3,
     /// The wait for it ended before it arrived. It parks if it still comes, and may be kicked again.
     Abandoned = 4,
-    /// It arrived, and then did not come online by the deadline. What it owns is lost to it.
+    /// It arrived, and then did not come online by the deadline, or could not. What it owns is lost to it.
     Stuck = 5,
+    /// It was online, touches nothing more, and is about to be switched off.
+    Dead = 6,
 }
 
 impl State {
@@ -98,7 +105,8 @@ impl State {
             2 => Self::Claimed,
             3 => Self::Online,
             4 => Self::Abandoned,
-            _ => Self::Stuck,
+            5 => Self::Stuck,
+            _ => Self::Dead,
         }
     }
 }
@@ -205,6 +213,58 @@ impl ClaimWord {
             }
             Err(lost) => Err(lost),
         }
+    }
+
+    /// New CPU: cannot come online. It parks or switches itself off.
+    ///
+    /// # Errors
+    /// [`Lost`] if it was given up meanwhile, which comes to the same.
+    pub fn fail(&self, generation: Generation) -> Result<(), Lost> {
+        self.exchange(generation, State::Claimed, State::Stuck)
+    }
+
+    /// Control CPU: waits again for the kick that it abandoned, since the CPU is on its way after all. What was prepared for
+    /// that kick is ready again.
+    ///
+    /// # Errors
+    /// [`Lost`] unless the CPU is [`State::Abandoned`].
+    pub fn reopen(&self) -> Result<Generation, Lost> {
+        self.exchange_any(State::Abandoned, State::Kicked)
+    }
+
+    /// Dying CPU: touches nothing more that is shared, and is about to switch itself off.
+    ///
+    /// # Errors
+    /// [`Lost`] unless it is [`State::Online`].
+    pub fn report_dead(&self) -> Result<Generation, Lost> {
+        self.exchange_any(State::Online, State::Dead)
+    }
+
+    /// Dying CPU: could not switch itself off, and comes up again ([`Self::come_online`]).
+    ///
+    /// # Errors
+    /// [`Lost`] if it was taken for off meanwhile: it parks.
+    pub fn revive(&self) -> Result<Generation, Lost> {
+        self.exchange_any(State::Dead, State::Claimed)
+    }
+
+    /// Control CPU: firmware says that the CPU is off (or cannot be asked, of one that is [`State::Dead`]). What it owned may be
+    /// given to others.
+    ///
+    /// # Errors
+    /// [`Lost`] unless the CPU is [`State::Dead`] or [`State::Stuck`].
+    pub fn confirm_off(&self) -> Result<(), Lost> {
+        match self.exchange_any(State::Dead, State::Offline) {
+            Err(Lost(State::Stuck)) => self.exchange_any(State::Stuck, State::Offline).map(|_| ()),
+            result => result.map(|_| ()),
+        }
+    }
+
+    /// The transition of whatever generation is in force.
+    fn exchange_any(&self, from: State, to: State) -> Result<Generation, Lost> {
+        let now = self.0.load(Ordering::Acquire);
+        let generation = Generation((now >> 16) as u16);
+        self.exchange(generation, from, to).map(|()| generation)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state of all CPUs: [`Smp`], one per system, and the new CPU's side of it, [`Arrival`].
 
 use crate::cpu::{CpuIndex, MAX_CPUS};
+use crate::hotplug::slot::HotplugSlot;
 use crate::mask::CpuMasks;
 use crate::rendezvous::{ClaimWord, ContextId, Lost};
 use crate::sync::{AtomicU32, Ordering};
@@ -20,12 +21,13 @@ impl Stage {
 struct Slot {
     claim: ClaimWord,
     stage: AtomicU32,
+    hotplug: HotplugSlot,
 }
 
 impl Slot {
     crate::sync::const_unless_loom! {
         fn new() -> Self {
-            Self { claim: ClaimWord::new(), stage: AtomicU32::new(0) }
+            Self { claim: ClaimWord::new(), stage: AtomicU32::new(0), hotplug: HotplugSlot::new() }
         }
     }
 }
@@ -40,6 +42,14 @@ pub struct Smp {
     slots: [Slot; MAX_CPUS],
     /// How many CPUs have ever come online, wrapping: what a waiting CPU polls instead of every slot.
     arrivals: AtomicU32,
+    /// How many orders hotplug threads have ended, wrapping.
+    settled: AtomicU32,
+    /// 1 while a hotplug request is under way.
+    request: AtomicU32,
+    /// How often hotplug was disabled and not enabled again.
+    disabled: AtomicU32,
+    /// 1 while all CPUs but one are taken down together, and brought back.
+    frozen: AtomicU32,
 }
 
 impl Smp {
@@ -51,7 +61,15 @@ impl Smp {
             let slots = [const { Slot::new() }; MAX_CPUS];
             #[cfg(loom)]
             let slots = core::array::from_fn(|_| Slot::new());
-            Self { masks: CpuMasks::new(), slots, arrivals: AtomicU32::new(0) }
+            Self {
+                masks: CpuMasks::new(),
+                slots,
+                arrivals: AtomicU32::new(0),
+                settled: AtomicU32::new(0),
+                request: AtomicU32::new(0),
+                disabled: AtomicU32::new(0),
+                frozen: AtomicU32::new(0),
+            }
         }
     }
 
@@ -73,6 +91,36 @@ impl Smp {
 
     pub(crate) fn arrivals(&self) -> u32 {
         self.arrivals.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn hotplug(&self, cpu: CpuIndex) -> &HotplugSlot {
+        &self.slots[cpu.get()].hotplug
+    }
+
+    pub(crate) fn settled(&self) -> u32 {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_settled(&self) {
+        self.settled.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether no other request was under way; the caller's is now, until [`Self::end_request`].
+    pub(crate) fn begin_request(&self) -> bool {
+        self.request.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.request.store(0, Ordering::Release);
+    }
+
+    /// The count of what disables hotplug. Changed during a request only.
+    pub(crate) fn disabled(&self) -> &AtomicU32 {
+        &self.disabled
+    }
+
+    pub(crate) fn frozen(&self) -> &AtomicU32 {
+        &self.frozen
     }
 
     /// New CPU: the handle to announce itself with, after the entry code has claimed the kick `context`.
@@ -113,6 +161,13 @@ impl Arrival<'_> {
     /// Says how far this CPU is. One relaxed store.
     pub fn stage(&self, stage: Stage) {
         self.smp.slots[self.cpu().get()].stage.store(u32::from(stage.0), Ordering::Relaxed);
+    }
+
+    /// Says that this CPU cannot come online, so that it is not waited for any longer. It parks, or switches itself off.
+    pub fn fail(self) {
+        // One that was given up meanwhile is waited for no longer either.
+        let _ = self.smp.claim_word(self.cpu()).fail(self.context.generation());
+        self.smp.arrivals.fetch_add(1, Ordering::Release);
     }
 
     /// Announces that this CPU can take interrupts and work, and enters it into the online mask
