@@ -5,7 +5,9 @@ use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
-use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
+use reveille_runtime::{
+    clock, console, devicetree, interrupt_controller, ipi, memory, per_cpu, println, thread, trace,
+};
 use reveille_trace_format::{Record, SCHEMA};
 
 use crate::names::name;
@@ -106,7 +108,9 @@ fn sched_init() {
 fn init_irq(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
     let _span = trace::span(name::init_IRQ);
     interrupt_controller::init(fdt)?;
-    interrupt_controller::init_this_cpu(boot_cpu)
+    interrupt_controller::init_this_cpu(boot_cpu)?;
+    ipi::open_calls();
+    Ok(())
 }
 
 /// The timer, and its interrupt on this CPU.
@@ -126,7 +130,8 @@ fn rest_init(boot: Boot) -> ! {
     }
     trace::end(name::start_kernel);
     trace::begin(name::cpu_startup_entry, 0);
-    thread::idle()
+    // The boot CPU stays.
+    thread::idle(|| {})
 }
 
 /// The init thread.

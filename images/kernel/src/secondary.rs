@@ -5,21 +5,20 @@ use reveille::{Arrival, ContextId};
 use reveille_aarch64::boot_table::EntryTimes;
 use reveille_runtime::arch::{interrupts, processor};
 use reveille_runtime::cpus::SMP;
-use reveille_runtime::{interrupt_controller, thread, trace};
+use reveille_runtime::{interrupt_controller, ipi, thread, trace};
 
 use crate::names::{name, stage};
 use crate::smp;
 
 /// Where a CPU goes on that has claimed its kick: on its own stack, with MMU, caches and vectors, interrupts masked.
-pub extern "C" fn secondary_start_kernel(context: u64, argument: u64, times: &EntryTimes) -> ! {
+pub extern "C" fn secondary_start_kernel(context: u64, _argument: u64, times: &EntryTimes) -> ! {
     let Some(context) = ContextId::from_raw(context as u32) else {
         panic!("a CPU arrived with the context {context:#x}, which names no CPU");
     };
     let arrival = SMP.claimed(context);
     trace_entry(times);
     trace::begin(name::secondary_start_kernel, 0);
-    // SAFETY: the argument is this CPU's, which comes up for the first time: there is no way down yet.
-    unsafe { smp::adopt_idle(argument) };
+    thread::adopt_idle();
 
     cpuinfo_store_cpu(&arrival);
     if notify_cpu_starting(&arrival).is_err() {
@@ -30,7 +29,7 @@ pub extern "C" fn secondary_start_kernel(context: u64, argument: u64, times: &En
     interrupts::enable();
     trace::end(name::secondary_start_kernel);
     trace::begin(name::cpu_startup_entry, 0);
-    thread::idle()
+    thread::idle(die)
 }
 
 /// Notes what the entry code kept in registers until there was memory to write to.
@@ -67,7 +66,11 @@ fn notify_cpu_starting(arrival: &Arrival<'_>) -> Result<(), &'static str> {
 /// From here on this CPU may be sent interrupts and work.
 fn set_cpu_online(arrival: Arrival<'_>) {
     let _span = enter(&arrival, name::set_cpu_online);
+    ipi::open_calls();
+    thread::open_queue();
     if arrival.online().is_err() {
+        thread::migrate_away();
+        ipi::close_calls();
         // Given up. Everything that this CPU owns stays its own; it just stops.
         park();
     }
@@ -77,6 +80,11 @@ fn set_cpu_online(arrival: Arrival<'_>) {
 fn enter(arrival: &Arrival<'_>, name: Name) -> trace::Span {
     arrival.stage(stage(name));
     trace::span(name)
+}
+
+/// There is no way down yet.
+fn die() {
+    park()
 }
 
 fn park() -> ! {

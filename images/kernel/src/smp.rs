@@ -4,7 +4,6 @@
 //! kick and the wait is that of all: docs/paths/linux-psci.md says what else differs for that reason.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -21,8 +20,6 @@ use reveille_aarch64::psci::{Conduit, Psci, PsciNode};
 use reveille_runtime::arch::processor::Features;
 use reveille_runtime::arch::{interrupts, power};
 use reveille_runtime::cpus::{self, SMP};
-use reveille_runtime::per_cpu::smp_processor_id;
-use reveille_runtime::thread::Thread;
 use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
 use reveille_trace_format::Record;
 use spin::{Mutex, MutexGuard, Once};
@@ -196,14 +193,14 @@ impl Platform for Control {
             return Ok(());
         }
         trace::prepare(cpu.index);
-        let idle = Thread::fork_idle(cpu.index).map_err(|reason| failed("fork_idle", reason))?;
+        let stack_top = thread::fork_idle(cpu.index).map_err(|reason| failed("fork_idle", reason))?;
         let start = Start {
             hw_id: cpu.hw_id,
             claim: SMP.claim_word(cpu.index),
             entry: secondary_start_kernel,
-            stack_top: idle.stack_top() as u64,
+            stack_top: stack_top as u64,
             thread_pointer: per_cpu::offset(cpu.index) as u64,
-            argument: Arc::into_raw(idle) as u64,
+            argument: 0,
         };
         // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
         // tables that the boot table was sealed with, and the claim word is in a static.
@@ -232,14 +229,4 @@ impl Platform for Control {
 
 const fn failed(call: &'static str, meaning: &'static str) -> CallError {
     CallError { call, code: 0, meaning }
-}
-
-/// Makes what runs here this CPU's idle thread.
-///
-/// # Safety
-/// `argument` is that of this CPU's boot record, and this is the first time that the CPU comes up.
-pub unsafe fn adopt_idle(argument: u64) {
-    debug_assert!(!smp_processor_id().is_boot());
-    // SAFETY: `prepare` made it by `into_raw`, and the caller says that it was not taken before.
-    thread::adopt_idle(unsafe { Arc::from_raw(argument as *const Thread) });
 }

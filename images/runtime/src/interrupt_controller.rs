@@ -31,6 +31,13 @@ pub trait InterruptController: Sync {
     /// Why it cannot.
     fn enable_timer(&self, hw_id: HwId) -> Result<(), &'static str>;
 
+    /// Keeps the interrupt of its timer from this CPU, which has the id `hw_id` and took it.
+    fn disable_timer(&self, hw_id: HwId);
+
+    /// Keeps every interrupt from this CPU, which has the id `hw_id` and took them: also those that are pending do not wake it
+    /// any more. Afterwards the CPU may be initialised again, whether it was off meanwhile or not.
+    fn disable_this_cpu(&self, hw_id: HwId);
+
     /// Interrupts `cpu`, which takes interrupts. What this CPU wrote before is visible to the handler.
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi);
 
@@ -66,6 +73,16 @@ pub fn init_this_cpu(hw_id: HwId) -> Result<(), &'static str> {
 /// Why it cannot.
 pub fn enable_timer(hw_id: HwId) -> Result<(), &'static str> {
     controller().enable_timer(hw_id)
+}
+
+/// Keeps the timer's interrupt from this CPU; see [`InterruptController::disable_timer`].
+pub fn disable_timer(hw_id: HwId) {
+    controller().disable_timer(hw_id);
+}
+
+/// Keeps all interrupts from this CPU; see [`InterruptController::disable_this_cpu`].
+pub fn disable_this_cpu(hw_id: HwId) {
+    controller().disable_this_cpu(hw_id);
 }
 
 /// Interrupts `cpu`.

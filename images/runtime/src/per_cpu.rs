@@ -14,7 +14,8 @@ use crate::arch::{memory_map, processor};
 /// The distance from the section to each CPU's copy; 0 for CPUs that have none.
 static OFFSETS: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS];
 
-/// A variable of which each CPU has its own. Dereferences to this CPU's.
+/// A variable of which each CPU has its own. Dereferences to this CPU's, to which the caller keeps: it masks interrupts, or is
+/// bound to its CPU.
 #[repr(transparent)]
 pub struct PerCpu<T>(T);
 
@@ -60,7 +61,8 @@ per_cpu! {
     static INDEX: AtomicUsize = AtomicUsize::new(0);
 }
 
-/// The CPU that executes this (Linux's `smp_processor_id`). The caller does not move to another: threads stay on their CPU.
+/// The CPU that executes this (Linux's `smp_processor_id`). It stays so while the caller masks interrupts, and if it is bound to
+/// its CPU; other threads may move.
 #[must_use]
 pub fn smp_processor_id() -> CpuIndex {
     CpuIndex::new(INDEX.load(Ordering::Relaxed)).unwrap_or(CpuIndex::BOOT)

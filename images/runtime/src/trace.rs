@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use reveille::CpuIndex;
 use reveille::trace::{Entry, Event, Kind, Name, Ring};
 
-use crate::arch::timer;
+use crate::arch::{interrupts, timer};
 use crate::per_cpu::smp_processor_id;
 
 /// The boot CPU notes each kick of every other, and starts before there is memory to allocate.
@@ -41,6 +41,8 @@ pub fn ring(cpu: CpuIndex) -> Option<&'static Ring<'static>> {
 
 /// Notes an event of this CPU that happened at `time` of the counter.
 pub fn record_at(time: u64, kind: Kind, name: Name, value: u32) {
+    // A thread that moved now would write to the trace of the CPU that it was on.
+    let _masked = interrupts::mask();
     if let Some(ring) = ring(smp_processor_id()) {
         ring.record(Event { time, kind, name, value });
     }

@@ -105,6 +105,19 @@ impl Registers {
         field!(self.cpu_interface, ctlr).write(bypass | ENABLE);
     }
 
+    /// Makes this CPU take no interrupt.
+    fn disable_this_cpu(&mut self) {
+        let bypass = field!(self.cpu_interface, ctlr).read() & BYPASS;
+        field!(self.cpu_interface, ctlr).write(bypass);
+        self.disable_private(SGIS | PPIS);
+    }
+
+    /// Puts these private interrupts of this CPU out, and forgets which of them are pending.
+    fn disable_private(&mut self, interrupts: u32) {
+        field!(self.distributor, icenabler).get(0).expect("the private interrupts").write(interrupts);
+        field!(self.distributor, icpendr).get(0).expect("the private interrupts").write(interrupts);
+    }
+
     fn enable_private(&mut self, interrupts: u32) {
         field!(self.distributor, isenabler).get(0).expect("the private interrupts").write(interrupts);
     }
@@ -131,6 +144,14 @@ impl InterruptController for GicV2 {
         let timer = 1_u32.checked_shl(timer::interrupt()).ok_or("the timer's interrupt is no private one")?;
         self.0.lock().enable_private(timer);
         Ok(())
+    }
+
+    fn disable_timer(&self, _hw_id: HwId) {
+        self.0.lock().disable_private(1_u32.checked_shl(timer::interrupt()).unwrap_or(0));
+    }
+
+    fn disable_this_cpu(&self, _hw_id: HwId) {
+        self.0.lock().disable_this_cpu();
     }
 
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {

@@ -11,6 +11,7 @@ use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use reveille::{CpuIndex, HwId};
+use safe_mmio::field;
 
 use super::gic::map;
 use super::timer;
@@ -94,10 +95,24 @@ impl GicV3 {
 
     /// The redistributor of this CPU, which has the id `hw_id`.
     fn redistributor(&self, hw_id: HwId) -> Result<GicRedistributor<'_>, &'static str> {
+        self.registers(hw_id).map(GicRedistributor::new)
+    }
+
+    fn registers(&self, hw_id: HwId) -> Result<UniqueMmioPointer<'_, GicrSgi>, &'static str> {
         let place = self.redistributors.binary_search_by_key(&hw_id, |&(hw_id, _)| hw_id);
         let (_, registers) = self.redistributors[place.map_err(|_| "this CPU has no redistributor")?];
         // SAFETY: mapped as device memory, and this CPU's alone.
-        Ok(GicRedistributor::new(unsafe { UniqueMmioPointer::new(registers) }))
+        Ok(unsafe { UniqueMmioPointer::new(registers) })
+    }
+
+    /// Puts these private interrupts of this CPU out (bit n is the interrupt n), and forgets which of them are pending.
+    fn clear_private(&self, hw_id: HwId, interrupts: u32) {
+        let Ok(mut registers) = self.registers(hw_id) else { return };
+        let mut private = field!(registers, sgi);
+        field!(private, icenabler).get(0).expect("the private interrupts").write(interrupts);
+        field!(private, icpendr).get(0).expect("the private interrupts").write(interrupts);
+        // What is put out may still be signalled until the write has taken effect.
+        GicRedistributor::new(registers).wait_for_pending_write();
     }
 }
 
@@ -127,6 +142,15 @@ impl InterruptController for GicV3 {
     fn enable_timer(&self, hw_id: HwId) -> Result<(), &'static str> {
         let timer = IntId::try_from(timer::interrupt()).map_err(|_| "the timer has no interrupt")?;
         enable(&mut self.redistributor(hw_id)?, timer)
+    }
+
+    fn disable_timer(&self, hw_id: HwId) {
+        self.clear_private(hw_id, 1_u32.checked_shl(timer::interrupt()).unwrap_or(0));
+    }
+
+    fn disable_this_cpu(&self, hw_id: HwId) {
+        GicCpuInterface::enable_group1(false);
+        self.clear_private(hw_id, u32::MAX);
     }
 
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {

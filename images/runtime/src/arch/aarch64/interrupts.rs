@@ -44,6 +44,12 @@ pub fn enable() {
     unsafe { asm!("msr daifclr, #2", options(nostack)) };
 }
 
+/// Takes what interrupts are pending, with interrupts masked before and afterwards.
+pub fn take_pending() {
+    // SAFETY: as above; the barrier has what is pending taken before interrupts are masked again.
+    unsafe { asm!("msr daifclr, #2", "isb", "msr daifset, #2", options(nostack)) };
+}
+
 /// Sleeps until an interrupt is pending; with interrupts masked it is not taken yet.
 pub fn wait() {
     // SAFETY: DSB and WFI have no effect on memory.
