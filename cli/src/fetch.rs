@@ -1,12 +1,16 @@
 //! Fetches foreign software to boot beside our own, from Debian's packages, through a package manager state of its own: the host's
-//! packages and architectures stay as they are. What was fetched is cached and checked by its SHA-256 before it is used again.
+//! packages and architectures stay as they are. [`cache`] keeps what was fetched, and checks its SHA-256 before it is used again.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use sha2::{Digest, Sha256};
+use crate::setup::{apt, tell};
+use crate::toolchain::on_path;
+use cache::Cache;
+
+pub mod cache;
 
 /// Software in a package of Debian's.
 struct Foreign {
@@ -42,23 +46,34 @@ const U_BOOT: Foreign = Foreign {
 /// Why something could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The host has no apt.
-    #[error(
-        "fetching Debian's packages needs apt-get and dpkg-deb (instead of Linux an image can be given: --peer linux=IMAGE)"
-    )]
-    NoApt,
+    /// There is no folder to keep it in.
+    #[error("{name} cannot be kept: {source} (XDG_CACHE_HOME can name another folder)")]
+    NoCache {
+        /// What was to be fetched.
+        name: &'static str,
+        /// What the host says.
+        source: io::Error,
+    },
     /// A step failed.
-    #[error("fetching from Debian failed: {step}: {reason}")]
+    #[error("fetching {name} failed while {step}: {reason}")]
     Step {
-        /// Which.
+        /// What was to be fetched.
+        name: &'static str,
+        /// Which step.
         step: &'static str,
-        /// What it said.
+        /// Why.
         reason: String,
     },
 }
 
-fn failed(step: &'static str) -> impl Fn(io::Error) -> FetchError {
-    move |error| FetchError::Step { step, reason: error.to_string() }
+/// A step that failed, before it is known for what.
+struct Failure {
+    step: &'static str,
+    reason: String,
+}
+
+fn failed(step: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure { step, reason: apt::reason(&error.to_string()) }
 }
 
 /// Debian's arm64 Linux, as an Image: from the cache, or fetched (about 30 MB).
@@ -66,7 +81,7 @@ fn failed(step: &'static str) -> impl Fn(io::Error) -> FetchError {
 /// # Errors
 /// [`FetchError`].
 pub fn debian_linux() -> Result<PathBuf, FetchError> {
-    fetch(&LINUX)
+    fetch(&LINUX, &cache::folders(), download)
 }
 
 /// Debian's U-Boot for QEMU's `virt`, to be passed as `-bios`: from the cache, or fetched (about 2 MB).
@@ -74,62 +89,55 @@ pub fn debian_linux() -> Result<PathBuf, FetchError> {
 /// # Errors
 /// [`FetchError`].
 pub fn debian_u_boot() -> Result<PathBuf, FetchError> {
-    fetch(&U_BOOT)
+    fetch(&U_BOOT, &cache::folders(), download)
 }
 
-fn fetch(foreign: &Foreign) -> Result<PathBuf, FetchError> {
-    let cache = cache().map_err(failed("making the cache"))?;
-    if let Some(image) = cached(&cache, foreign.record) {
+/// A file in the work folder, and the name under which it is to be kept.
+struct Downloaded {
+    file: PathBuf,
+    name: String,
+}
+
+fn fetch(
+    foreign: &Foreign,
+    folders: &[PathBuf],
+    download: impl FnOnce(&Foreign, &Cache) -> Result<Downloaded, Failure>,
+) -> Result<PathBuf, FetchError> {
+    let name = foreign.name;
+    let cached = || folders.iter().find_map(|folder| cache::cached(folder, foreign.record));
+    if let Some(image) = cached() {
         return Ok(image);
     }
-    eprintln!("fetching {} into {}", foreign.name, cache.display());
-    let apt = Apt::new(&cache)?;
-    apt.run("updating the list of packages", "apt-get", &["update"])?;
-    let found = apt.run("looking for the package", "apt-cache", &["search", "--names-only", foreign.packages])?;
-    let package =
-        newest(&found).ok_or(FetchError::Step { step: "looking for the package", reason: "there is none".into() })?;
-    apt.run("downloading the package", "apt-get", &["download", package])?;
-    let unpacked = cache.join("unpacked");
-    let archive = only_file(&cache, |name| name.starts_with(package) && name.ends_with(".deb"))?;
-    let unpack = Command::new("dpkg-deb").arg("-x").arg(&archive).arg(&unpacked).output();
-    check("unpacking the package", &unpack.map_err(failed("unpacking the package"))?)?;
-    let image = only_file(&unpacked.join(foreign.folder), |name| name.starts_with(foreign.file))?;
-    let kept = cache.join(format!("{package}.Image"));
-    fs::rename(&image, &kept).map_err(failed("keeping the image"))?;
-    fs::remove_file(&archive).map_err(failed("tidying up"))?;
-    fs::remove_dir_all(&unpacked).map_err(failed("tidying up"))?;
-    let digest = digest(&kept).map_err(failed("reading the image"))?;
-    fs::write(cache.join(foreign.record), format!("{digest}  {package}.Image\n"))
-        .map_err(failed("keeping the digest"))?;
-    Ok(kept)
-}
-
-/// The folder for what was fetched: the user's cache, or a temporary one where that cannot be written.
-fn cache() -> io::Result<PathBuf> {
-    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let folders = home.into_iter().chain([std::env::temp_dir()]).map(|folder| folder.join("reveille"));
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for folder in folders {
-        match fs::create_dir_all(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) => last = error,
-        }
+    let cache = Cache::open(folders).map_err(|source| FetchError::NoCache { name, source })?;
+    // Another process may have fetched it while this one waited.
+    if let Some(image) = cached() {
+        return Ok(image);
     }
-    Err(last)
+    tell(&format!("fetching {name} into {}", cache.folder().display()));
+    let kept = download(foreign, &cache).and_then(|downloaded| {
+        cache.keep(&downloaded.file, &downloaded.name, foreign.record).map_err(failed("keeping the image"))
+    });
+    kept.map_err(|Failure { step, reason }| FetchError::Step { name, step, reason })
 }
 
-/// The image in the cache, if it is whole.
-fn cached(cache: &Path, record: &str) -> Option<PathBuf> {
-    let record = fs::read_to_string(cache.join(record)).ok()?;
-    let (expected, name) = record.trim_end().split_once("  ")?;
-    let image = cache.join(name);
-    (digest(&image).ok()? == expected).then_some(image)
-}
-
-fn digest(file: &Path) -> io::Result<String> {
-    let digest = Sha256::digest(fs::read(file)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+/// Fetches the newest package and unpacks it.
+fn download(foreign: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
+    let apt = PrivateApt::new(cache)?;
+    let lists = apt.run("updating the lists of packages", "apt-get", &["update"])?;
+    let step = "looking for the package";
+    let found = apt.run(step, "apt-cache", &["search", "--names-only", foreign.packages])?.printed;
+    // apt is content with lists that it could not fetch.
+    let package = newest(&found).ok_or_else(|| match lists.complaints.as_str() {
+        "" => Failure { step, reason: "there is none".into() },
+        complaints => Failure { step: "updating the lists of packages", reason: apt::reason(complaints) },
+    })?;
+    apt.run("downloading the package", "apt-get", &["download", package])?;
+    let archive = only_file(cache.work(), |name| name.ends_with(".deb"))?;
+    let unpacked = cache.work().join("unpacked");
+    let mut unpack = Command::new("dpkg-deb");
+    check("unpacking the package", unpack.arg("-x").arg(&archive).arg(&unpacked))?;
+    let file = only_file(&unpacked.join(foreign.folder), |name| name.starts_with(foreign.file))?;
+    Ok(Downloaded { file, name: format!("{package}.Image") })
 }
 
 /// The package with the highest version in its name, of lines `NAME - DESCRIPTION`.
@@ -140,34 +148,42 @@ fn newest(found: &str) -> Option<&str> {
     })
 }
 
-fn only_file(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, FetchError> {
+fn only_file(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, Failure> {
     let step = "looking into the package";
     let files = fs::read_dir(folder).map_err(failed(step))?.filter_map(Result::ok);
     let mut files = files.filter(|file| wanted(&file.file_name().to_string_lossy())).map(|file| file.path());
-    files.next().ok_or(FetchError::Step { step, reason: format!("{} has no such file", folder.display()) })
+    files.next().ok_or_else(|| Failure { step, reason: format!("{} has no such file", folder.display()) })
 }
 
-fn check(step: &'static str, output: &std::process::Output) -> Result<String, FetchError> {
+/// What a program said that ended well.
+struct Said {
+    printed: String,
+    complaints: String,
+}
+
+fn check(step: &'static str, command: &mut Command) -> Result<Said, Failure> {
+    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(failed(step))?;
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(Said { printed: String::from_utf8_lossy(&output.stdout).into_owned(), complaints });
     }
-    let messages = String::from_utf8_lossy(&output.stderr);
-    let reason = messages.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why").to_owned();
-    Err(FetchError::Step { step, reason })
+    Err(Failure { step, reason: apt::reason(&complaints) })
 }
 
 /// apt for arm64, with all its state in the cache.
-struct Apt {
-    cache: PathBuf,
+struct PrivateApt {
+    work: PathBuf,
     options: Vec<String>,
 }
 
-impl Apt {
-    fn new(cache: &Path) -> Result<Self, FetchError> {
-        if crate::toolchain::on_path("apt-get").is_none() || crate::toolchain::on_path("dpkg-deb").is_none() {
-            return Err(FetchError::NoApt);
+impl PrivateApt {
+    fn new(cache: &Cache) -> Result<Self, Failure> {
+        if on_path("apt-get").is_none() || on_path("dpkg-deb").is_none() {
+            let reason =
+                "there is no apt-get or no dpkg-deb (instead of Linux an image can be given: --peer linux=IMAGE)";
+            return Err(Failure { step: "looking for apt", reason: reason.into() });
         }
-        let state = cache.join("apt");
+        let state = cache.folder().join("apt");
         for folder in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(state.join(folder)).map_err(failed("making apt's state"))?;
         }
@@ -184,22 +200,33 @@ impl Apt {
             // The folder belongs to whoever runs this.
             "APT::Sandbox::User=root".to_owned(),
         ];
-        Ok(Self { cache: cache.to_owned(), options })
+        Ok(Self { work: cache.work().to_owned(), options })
     }
 
-    fn run(&self, step: &'static str, program: &str, arguments: &[&str]) -> Result<String, FetchError> {
+    fn run(&self, step: &'static str, program: &str, arguments: &[&str]) -> Result<Said, Failure> {
         let mut command = Command::new(program);
-        command.current_dir(&self.cache).stdin(std::process::Stdio::null());
-        for option in &self.options {
-            command.args(["-o", option]);
-        }
-        check(step, &command.args(arguments).output().map_err(failed(step))?)
+        command.current_dir(&self.work).args(self.options.iter().flat_map(|option| ["-o", option]));
+        check(step, command.args(arguments))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
     use super::*;
+
+    fn whole(_: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
+        let file = cache.work().join("vmlinuz");
+        fs::write(&file, "kernel").unwrap();
+        Ok(Downloaded { file, name: "linux.Image".into() })
+    }
+
+    fn cut(_: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
+        fs::write(cache.work().join("linux.deb"), "half").unwrap();
+        Err(Failure { step: "downloading the package", reason: "the network is gone".into() })
+    }
 
     #[test]
     fn the_newest_package_is_the_one_with_the_highest_numbers() {
@@ -210,13 +237,52 @@ mod tests {
     }
 
     #[test]
-    fn a_cached_image_that_was_changed_is_not_used() {
+    fn after_a_download_that_was_cut_off_the_next_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let image = folder.path().join("x.Image");
-        fs::write(&image, "kernel").unwrap();
-        fs::write(folder.path().join(LINUX.record), format!("{}  x.Image\n", digest(&image).unwrap())).unwrap();
-        assert_eq!(cached(folder.path(), LINUX.record), Some(image.clone()));
-        fs::write(&image, "kernal").unwrap();
-        assert_eq!(cached(folder.path(), LINUX.record), None);
+        let folders = [folder.path().join("reveille")];
+        let error = fetch(&LINUX, &folders, cut).unwrap_err().to_string();
+        assert_eq!(error, "fetching Debian's arm64 Linux failed while downloading the package: the network is gone");
+        assert!(!folders[0].join("work").exists());
+        let image = fetch(&LINUX, &folders, whole).unwrap();
+        assert_eq!(fs::read(image).unwrap(), b"kernel");
+    }
+
+    #[test]
+    fn two_at_once_download_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().join("reveille")];
+        let downloads = AtomicUsize::new(0);
+        let slow = |foreign: &Foreign, cache: &Cache| {
+            downloads.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(std::time::Duration::from_millis(100));
+            whole(foreign, cache)
+        };
+        thread::scope(|scope| {
+            let both = [0, 1].map(|_| scope.spawn(|| fetch(&LINUX, &folders, slow).unwrap()));
+            for image in both {
+                assert_eq!(fs::read(image.join().unwrap()).unwrap(), b"kernel");
+            }
+        });
+        assert_eq!(downloads.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_cache_that_can_only_be_read_is_enough_for_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().join("reveille")];
+        fetch(&LINUX, &folders, whole).unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let folders = [file.join("reveille"), folders[0].clone()];
+        fetch(&LINUX, &folders, |_, _| panic!("it is there")).unwrap();
+    }
+
+    #[test]
+    fn without_a_folder_to_keep_it_in_nothing_is_downloaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = fetch(&LINUX, &[file.join("reveille")], |_, _| panic!("where to?")).unwrap_err().to_string();
+        assert!(error.contains("file/reveille") && error.contains("XDG_CACHE_HOME"), "{error}");
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! [`toolchain`](crate::toolchain) says with what; [`flatten`] turns the ELF file into an arm64 Image.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::machine::{self, Architecture};
-use crate::setup::Host;
+use crate::setup::{Host, lock};
 use crate::toolchain::{Linker, StandardLibrary, clean_environment};
 
 pub mod flatten;
+
+/// The least room that a build takes, in bytes.
+const LEAST_ROOM: usize = 32 << 20;
 
 /// A kind of image, and where it comes from.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,6 +92,13 @@ pub fn root() -> PathBuf {
     )
 }
 
+/// Where images are built: beside what cargo builds from the source tree.
+fn target_directory(root: &Path) -> PathBuf {
+    let users = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+    let folder = users.map_or_else(|| root.join("target"), PathBuf::from);
+    std::path::absolute(&folder).unwrap_or(folder).join("images")
+}
+
 /// Builds `kind` with these cargo features, and shows cargo's progress on the standard error stream.
 ///
 /// Builds that run at the same time wait for each other. An image with other features has other files.
@@ -101,9 +111,10 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     if !sources.join("Cargo.toml").is_file() {
         return Err(ImageError::NoSources(sources));
     }
-    let target_directory = root.join("target/images");
+    let target_directory = target_directory(&root);
     create_directory(&target_directory)?;
-    let _lock = lock(&target_directory.join("build.lock"))?;
+    let lock_file = target_directory.join("build.lock");
+    let _lock = lock::take(&lock_file, "another build of the images").map_err(file_error(&lock_file))?;
     let executable = run_cargo(host, kind, features, &sources, &target_directory)?;
 
     let mut directory = target_directory.join("built").join(kind.architecture.target);
@@ -141,9 +152,22 @@ fn run_cargo(
     let executable = messages.filter_map(|message| linked_file(&message, kind.package)).last();
     let status = cargo.wait().map_err(|error| failed(error.to_string()))?;
     if !status.success() {
-        return Err(failed(format!("cargo ended with {status}")));
+        let room = if has_room(target_directory) { String::new() } else { no_room(target_directory) };
+        return Err(failed(format!("cargo ended with {status}{room}")));
     }
     executable.ok_or_else(|| failed("cargo linked nothing of that name".into()))
+}
+
+/// Whether a folder takes as much as a build needs at least: compilers that run out of room remove what they wrote.
+fn has_room(folder: &Path) -> bool {
+    let probe = folder.join("room.probe");
+    let written = fs::write(&probe, vec![1; LEAST_ROOM]);
+    let _ = fs::remove_file(&probe);
+    written.is_ok()
+}
+
+fn no_room(folder: &Path) -> String {
+    format!("; {} has less than {} MB of room", folder.display(), LEAST_ROOM >> 20)
 }
 
 fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
@@ -191,23 +215,18 @@ fn create_directory(path: &Path) -> Result<(), ImageError> {
     fs::create_dir_all(path).map_err(file_error(path))
 }
 
-fn lock(path: &Path) -> Result<File, ImageError> {
-    let file = File::create(path).map_err(file_error(path))?;
-    if file.try_lock().is_err() {
-        eprintln!("reveille: waiting for another build of the images");
-        file.lock().map_err(file_error(path))?;
-    }
-    Ok(file)
-}
-
 /// Writes `path` in one step, so that a QEMU which starts meanwhile never reads half of it.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }
     let half = path.with_extension("half");
-    fs::write(&half, bytes).map_err(file_error(&half))?;
-    fs::rename(&half, path).map_err(file_error(path))
+    let replaced = fs::write(&half, bytes).and_then(|()| fs::rename(&half, path));
+    if replaced.is_err() {
+        // Where there is no room, half a file takes some.
+        let _ = fs::remove_file(&half);
+    }
+    replaced.map_err(file_error(path))
 }
 
 fn file_error(path: &Path) -> impl FnOnce(io::Error) -> ImageError + use<'_> {
@@ -262,6 +281,24 @@ mod tests {
         assert_eq!(variable(&command, "RUSTC_BOOTSTRAP").as_deref(), Some("1"));
         let linker = variable(&command, "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER");
         assert_eq!(linker.as_deref(), Some("/usr/bin/ld.lld"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kernel");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"image").is_err());
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names, ["kernel"]);
+    }
+
+    #[test]
+    fn room_is_found_where_there_is_some_and_not_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(has_room(folder.path()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!has_room(&folder.path().join("nowhere")));
     }
 
     #[test]

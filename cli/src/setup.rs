@@ -4,7 +4,6 @@
 //! gathers the facts, asks where it must, and reports.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +14,12 @@ use crate::toolchain::{self, Linker, StandardLibrary, Toolchain, on_path, output
 use plan::{Consent, Decision, Facts, Need, PackageManager, Privilege, Step};
 
 pub mod apt;
+pub mod lock;
 pub mod plan;
 
 /// One lock for the whole machine, whoever runs and from whatever source tree.
 const LOCK: &str = "/tmp/reveille-setup.lock";
+const LOCKED_FOR: &str = "another set-up of this host";
 
 /// What a host offers to boots of one architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +51,11 @@ pub enum SetupError {
         commands: String,
     },
     /// An installation failed.
-    #[error("setting this host up failed: {command}: {reason}")]
+    #[error("setting this host up failed: {reason} (in: {command})")]
     Step {
         /// What was run.
         command: String,
-        /// How it failed.
+        /// Why it failed.
         reason: String,
     },
     /// Everything was installed, and still something is not there.
@@ -105,20 +106,23 @@ impl Found {
 /// # Errors
 /// [`SetupError`].
 pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
+    // A package that is being unpacked looks as if it were there.
+    lock::wait_while_taken(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::Lock)?;
     if let Ok(host) = Found::look(architecture).host() {
         return Ok(host);
     }
     let consent = consent()?;
-    let _lock = lock(Path::new(LOCK)).map_err(SetupError::Lock)?;
+    let _lock = lock::take(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::Lock)?;
     // Another process may have installed it while this one waited.
     let missing = match Found::look(architecture).host() {
         Ok(host) => return Ok(host),
         Err(missing) => missing,
     };
-    let facts = gather(architecture, missing, consent);
+    let (facts, lists) = gather(architecture, missing, consent);
     match plan::decide(&facts, architecture) {
         Decision::Nothing => {}
-        Decision::Refuse(why) => return Err(refusal(&facts, architecture, why)),
+        // With the lists there might be a way.
+        Decision::Refuse(why) => return Err(lists.err().unwrap_or_else(|| refusal(&facts, architecture, why))),
         Decision::Install { steps, ask } => {
             announce(&facts, architecture, &steps);
             if ask && !confirmed() {
@@ -134,6 +138,11 @@ pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
         .map_err(|missing| SetupError::StillMissing(plan::names(&missing, architecture).join(" and ")))
 }
 
+/// Says a line on the standard error stream. That nobody can hear it is no reason to stop.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// What `REVEILLE_SETUP` allows: by itself, to ask on a terminal and to go ahead without one.
 fn consent() -> Result<Consent, SetupError> {
     let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
@@ -141,19 +150,8 @@ fn consent() -> Result<Consent, SetupError> {
     plan::consent(wish.as_deref(), terminal).map_err(SetupError::Consent)
 }
 
-/// Takes the lock, and says so if it must wait.
-fn lock(path: &Path) -> io::Result<File> {
-    // Reading is enough to lock, and all that another user's file allows. Creating comes second, because creation in a
-    // directory that everyone writes to is refused where another user's file is there.
-    let file = File::open(path).or_else(|_| File::options().append(true).create(true).open(path))?;
-    if file.try_lock().is_err() {
-        eprintln!("reveille: waiting for another set-up of this host");
-        file.lock()?;
-    }
-    Ok(file)
-}
-
-fn gather(architecture: &Architecture, missing: Vec<Need>, consent: Consent) -> Facts {
+/// What is known about the host, and whether its lists of packages could be refreshed, if they had to be.
+fn gather(architecture: &Architecture, missing: Vec<Need>, consent: Consent) -> (Facts, Result<(), SetupError>) {
     let manager = PackageManager::ALL.into_iter().find(|manager| on_path(manager.program()).is_some());
     let mut facts = Facts {
         manager,
@@ -164,18 +162,19 @@ fn gather(architecture: &Architecture, missing: Vec<Need>, consent: Consent) -> 
         consent,
         missing,
     };
+    let mut refreshed = Ok(());
     if manager == Some(PackageManager::Apt) {
         let wanted = plan::packages(&Facts { rust_source_packages: true, ..facts.clone() }, architecture);
         facts.package_lists = apt::price(&wanted).is_some();
         // On a fresh machine there are none.
         if facts.may_install() && !facts.package_lists {
-            eprintln!("reveille: refreshing the lists of packages");
-            // If this fails, so does the installation, with a better message.
-            facts.package_lists = apt::update(facts.privilege).is_ok();
+            tell("reveille: refreshing the lists of packages");
+            refreshed = apt::update(facts.privilege);
+            facts.package_lists = apt::price(&wanted).is_some();
         }
         facts.rust_source_packages = apt::price(plan::APT_RUST_PACKAGES).is_some();
     }
-    facts
+    (facts, refreshed)
 }
 
 fn privilege() -> Privilege {
@@ -222,12 +221,11 @@ fn announce(facts: &Facts, architecture: &Architecture, steps: &[Step]) {
             }
         }
     }
-    eprint!("{text}");
+    tell(text.trim_end());
 }
 
 fn confirmed() -> bool {
-    eprint!("Go ahead? [Y/n] ");
-    let _ = io::stderr().flush();
+    let _ = write!(io::stderr(), "Go ahead? [Y/n] ").and_then(|()| io::stderr().flush());
     let mut answer = String::new();
     match io::stdin().read_line(&mut answer) {
         Ok(1..) => matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"),
@@ -284,7 +282,7 @@ pub fn diagnose(architecture: &Architecture) -> Diagnosis {
     let missing = found.missing();
     let healthy = missing.is_empty();
     if !healthy {
-        let facts = gather(architecture, missing, Consent::Never);
+        let (facts, _) = gather(architecture, missing, Consent::Never);
         let _ = writeln!(text, "\nThis installs what is missing:\n{}", by_hand(&facts, architecture));
     }
     Diagnosis { text, healthy }
@@ -293,16 +291,6 @@ pub fn diagnose(architecture: &Architecture) -> Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_lock_is_held_until_it_is_dropped() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lock");
-        let first = lock(&path).unwrap();
-        assert!(File::open(&path).unwrap().try_lock().is_err());
-        drop(first);
-        assert!(File::open(&path).unwrap().try_lock().is_ok());
-    }
 
     #[test]
     fn errors_say_what_to_do() {

@@ -1,10 +1,14 @@
 //! Installs packages with apt, says before how much that is, and shows its progress on the standard error stream.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
+use std::iter;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use super::SetupError;
 use super::plan::Privilege;
+use super::{SetupError, tell};
 use crate::toolchain::output;
 
 /// What an installation needs, as apt says it: how much to fetch, and how much disk it takes. `None` if apt cannot install these
@@ -32,26 +36,43 @@ fn read_price(text: &str) -> String {
 /// Refreshes the lists of packages.
 ///
 /// # Errors
-/// [`SetupError::Step`].
+/// [`SetupError::Step`], also if only some of them cannot be had.
 pub fn update(privilege: Privilege) -> Result<(), SetupError> {
-    run(apt_get(privilege).args(["-qq", "update"]))
+    let command = &mut as_root("apt-get", privilege);
+    command.args(["-o", LOCK_TIMEOUT, "-qq", "update"]);
+    let said = run_and_listen(command)?;
+    // apt is content with lists that it could not fetch.
+    if said.contains("Failed to fetch") { Err(step(command, reason(&said))) } else { Ok(()) }
 }
 
-/// Installs `packages`, with refreshed lists if those at hand do not do.
+/// Installs `packages`. If that fails, once more, with fresh lists, and after what an earlier installation has left undone.
 ///
 /// # Errors
 /// [`SetupError::Step`].
 pub fn install(packages: &[&str], privilege: Privilege) -> Result<(), SetupError> {
-    let install =
-        || run(apt_get(privilege).args(["-y", "--no-install-recommends", "--no-remove", "install"]).args(packages));
-    install().or_else(|_| {
-        eprintln!("reveille: trying again with fresh lists of packages");
-        update(privilege)?;
-        install()
-    })
+    let install = |options: &[&str]| {
+        let mut command = as_root("apt-get", privilege);
+        command.args(["-o", LOCK_TIMEOUT, "-y", "--no-install-recommends", "--no-remove"]).args(options);
+        run_and_listen(command.arg("install").args(packages))
+    };
+    let Err(first) = install(&[]) else { return Ok(()) };
+    match &first {
+        SetupError::Step { reason, .. } if reason.starts_with(FULL) => return Err(first),
+        SetupError::Step { reason, .. } if reason.contains("dpkg --configure -a") => {
+            tell("reveille: finishing an installation that was interrupted");
+            run_and_listen(as_root("dpkg", privilege).args(["--configure", "-a"]))?;
+        }
+        _ => {}
+    }
+    tell("reveille: trying again with fresh lists of packages");
+    let lists = update(privilege);
+    // If the lists are at fault, that says more than what is missing for it.
+    install(&["--fix-broken"]).map(drop).map_err(|second| lists.err().unwrap_or(second))
 }
 
-fn apt_get(privilege: Privilege) -> Command {
+const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
+
+fn as_root(program: &str, privilege: Privilege) -> Command {
     let mut command = match privilege {
         Privilege::Sudo => {
             let mut command = Command::new("sudo");
@@ -60,7 +81,7 @@ fn apt_get(privilege: Privilege) -> Command {
         }
         Privilege::Root | Privilege::None => Command::new("env"),
     };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", program]);
     command
 }
 
@@ -69,15 +90,72 @@ fn apt_get(privilege: Privilege) -> Command {
 /// # Errors
 /// [`SetupError::Step`].
 pub fn run(command: &mut Command) -> Result<(), SetupError> {
-    let status = command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr())).status();
-    let reason = match status {
-        Ok(status) if status.success() => return Ok(()),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
-    };
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    match command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr())).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(step(command, status.to_string())),
+        Err(error) => Err(step(command, error.to_string())),
+    }
+}
+
+/// Runs a step of apt's or dpkg's, with its output on the standard error stream; returns its complaints.
+fn run_and_listen(command: &mut Command) -> Result<String, SetupError> {
+    command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr())).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| step(command, error.to_string()))?;
+    let (sender, complaints) = mpsc::channel();
+    let pipe = child.stderr.take();
+    thread::spawn(move || {
+        for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n').map_while(Result::ok)) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            tell(&line);
+            // Nobody may listen any more; the line is shown all the same.
+            let _ = sender.send(line);
+        }
+    });
+    let status = child.wait().map_err(|error| step(command, error.to_string()))?;
+    // What a package has started may keep the pipe open.
+    let said: Vec<String> = iter::from_fn(|| complaints.recv_timeout(LAST_WORDS).ok()).collect();
+    let said = said.join("\n");
+    match (status.success(), said.is_empty()) {
+        (true, _) => Ok(said),
+        (false, true) => Err(step(command, status.to_string())),
+        (false, false) => Err(step(command, reason(&said))),
+    }
+}
+
+/// How long to listen to a program that has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+fn step(command: &Command, reason: String) -> SetupError {
+    let words = iter::once(command.get_program()).chain(command.get_args());
     let command = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    Err(SetupError::Step { command, reason })
+    SetupError::Step { command, reason }
+}
+
+/// What is said of a full disk.
+const FULL: &str = "the disk is full";
+
+/// Why apt, dpkg or the host failed, in words for people, from their English `complaints`.
+#[must_use]
+pub fn reason(complaints: &str) -> String {
+    const NO_ROOM: &[&str] = &["No space left on device", "enough free space"];
+    const NO_NETWORK: &[&str] = &[
+        "Failed to fetch",
+        "Temporary failure resolving",
+        "Could not resolve",
+        "Could not connect",
+        "Unable to connect",
+    ];
+    let line_with = |parts: &[&str]| complaints.lines().find(|line| parts.iter().any(|part| line.contains(part)));
+    let errors = || complaints.lines().filter(|line| line.starts_with("E:"));
+    let plain = |line: &str| line.trim_start_matches("E: ").trim_start_matches("W: ").trim().to_owned();
+    if let Some(line) = line_with(NO_ROOM) {
+        return format!("{FULL}; make room and run this again: {}", plain(line));
+    }
+    if let Some(line) = line_with(NO_NETWORK) {
+        return format!("packages cannot be downloaded; run this again when the network is there: {}", plain(line));
+    }
+    let line = errors().next().or_else(|| complaints.lines().rfind(|line| !line.trim().is_empty()));
+    line.map_or_else(|| "it did not say why".into(), plain)
 }
 
 #[cfg(test)]
@@ -104,9 +182,53 @@ mod tests {
 
     #[test]
     fn nobody_is_asked() {
-        let command = apt_get(Privilege::Sudo);
+        let command = as_root("apt-get", Privilege::Sudo);
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         assert_eq!(command.get_program(), "sudo");
         assert!(words.starts_with(&["-n".into(), "env".into(), "DEBIAN_FRONTEND=noninteractive".into()]));
+    }
+
+    #[test]
+    fn reasons_are_told_in_words_for_people() {
+        let table = [
+            (
+                "E: Failed to fetch http://x/y.deb  Connection failed\nE: Unable to fetch some archives, maybe run update\n",
+                "packages cannot be downloaded; run this again when the network is there: \
+                 Failed to fetch http://x/y.deb  Connection failed",
+            ),
+            (
+                "W: Failed to fetch http://x/InRelease  Temporary failure resolving 'x'\n",
+                "packages cannot be downloaded; run this again when the network is there: \
+                 Failed to fetch http://x/InRelease  Temporary failure resolving 'x'",
+            ),
+            (
+                "E: You don't have enough free space in /var/cache/apt/archives/.\n",
+                "the disk is full; make room and run this again: \
+                 You don't have enough free space in /var/cache/apt/archives/.",
+            ),
+            (
+                "dpkg: error processing archive x.deb\n cannot copy: write failed (No space left on device)\nE: Sub-process\n",
+                "the disk is full; make room and run this again: \
+                 cannot copy: write failed (No space left on device)",
+            ),
+            ("W: old\nE: Unable to locate package x\nE: second\n", "Unable to locate package x"),
+            ("tar: broken\n\n", "tar: broken"),
+            ("", "it did not say why"),
+        ];
+        for (complaints, expected) in table {
+            assert_eq!(reason(complaints), expected);
+        }
+    }
+
+    #[test]
+    fn complaints_are_heard_from_what_fails_and_from_what_does_not() {
+        let shell = |script: &str| run_and_listen(Command::new("sh").args(["-c", script]));
+        assert_eq!(shell("echo W: hm >&2; echo no complaint").unwrap(), "W: hm");
+        let error = shell("echo E: broken >&2; exit 100").unwrap_err().to_string();
+        assert!(error.contains("broken (in: sh -c"), "{error}");
+        let error = shell("exit 100").unwrap_err().to_string();
+        assert!(error.contains("100"), "{error}");
+        // A server that a package starts outlives apt, and holds the pipe.
+        shell("sleep 5 & echo W: started >&2").unwrap();
     }
 }

@@ -253,7 +253,8 @@ pub fn commands(facts: &Facts, architecture: &Architecture) -> Vec<String> {
     }
     if facts.missing.contains(&Need::Toolchain) && !facts.rust_from_packages() {
         if !facts.rustup {
-            commands.push("(install Rust as https://rustup.rs says)".into());
+            commands.push("curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".into());
+            commands.push(". ~/.cargo/env".into());
         }
         commands.push(format!("rustup target add {}", architecture.target));
     }
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(decide(&facts, &ARM64), install(steps));
         let without = Facts { rustup: false, ..facts };
         assert!(matches!(decide(&without, &ARM64), Decision::Refuse(_)));
-        assert!(commands(&without, &ARM64)[1].contains("https://rustup.rs"));
+        assert!(commands(&without, &ARM64)[1].contains("https://sh.rustup.rs"));
     }
 
     #[test]
