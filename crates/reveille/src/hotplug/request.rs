@@ -3,7 +3,7 @@
 use super::error::{HotplugError, StepFailure};
 use super::instances::Instance;
 use super::slot::{Failure, Order, Phase};
-use super::step::{Callbacks, Direction, Entry, HotplugState, Section, Step};
+use super::step::{Direction, HotplugState, Section, Step};
 use super::{Hotplug, HotplugPlatform};
 use crate::bringup::{self, Event, NO_METHOD, Outcome, Plan, Platform};
 use crate::cpu::CpuIndex;
@@ -423,10 +423,7 @@ impl<'a> Hotplug<'a> {
     ) -> Result<(), HotplugError> {
         let _request = self.begin(plan, platform)?;
         let position = self.steps.position(step).ok_or(HotplugError::NoSuchInstance)?;
-        let Some(Entry::Step(Step { callbacks: Callbacks::Multi { instances, .. }, .. })) = self.steps.entry(position)
-        else {
-            return Err(HotplugError::NoSuchInstance);
-        };
+        let Some(instances) = step.instances() else { return Err(HotplugError::NoSuchInstance) };
         if instances.contains(instance) != (direction == Direction::Down) {
             return Err(HotplugError::NoSuchInstance);
         }

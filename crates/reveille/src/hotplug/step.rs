@@ -56,7 +56,7 @@ impl fmt::Display for Direction {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Callbacks<'a> {
+enum Callbacks<'a> {
     Single { startup: Option<Callback<'a>>, teardown: Option<Callback<'a>> },
     Multi { instances: &'a Instances, startup: Option<InstanceCallback<'a>>, teardown: Option<InstanceCallback<'a>> },
 }
@@ -79,7 +79,7 @@ pub struct Step<'a> {
     section: Section,
     order: u16,
     cant_stop: bool,
-    pub(super) callbacks: Callbacks<'a>,
+    callbacks: Callbacks<'a>,
 }
 
 impl<'a> Step<'a> {
@@ -153,6 +153,42 @@ impl<'a> Step<'a> {
     #[must_use]
     pub const fn section(&self) -> Section {
         self.section
+    }
+
+    /// Its place among the steps of its section.
+    #[must_use]
+    pub const fn order(&self) -> u16 {
+        self.order
+    }
+
+    /// Whether a CPU can be held here.
+    #[must_use]
+    pub const fn can_stop(&self) -> bool {
+        !self.cant_stop
+    }
+
+    /// The instances of a multi-instance step.
+    #[must_use]
+    pub const fn instances(&self) -> Option<&'a Instances> {
+        match self.callbacks {
+            Callbacks::Single { .. } => None,
+            Callbacks::Multi { instances, .. } => Some(instances),
+        }
+    }
+
+    /// Does to `cpu` what this step does in `direction`; for a multi-instance step, to this instance. For those who wrap steps in
+    /// their own, to trace or to test them.
+    ///
+    /// # Errors
+    /// The step's.
+    pub fn call(&self, cpu: CpuIndex, instance: Option<Instance>, direction: Direction) -> Result<(), StepError> {
+        match (&self.callbacks, instance, direction) {
+            (Callbacks::Single { startup: Some(call), .. }, None, Direction::Up)
+            | (Callbacks::Single { teardown: Some(call), .. }, None, Direction::Down) => call(cpu),
+            (Callbacks::Multi { startup: Some(call), .. }, Some(instance), Direction::Up)
+            | (Callbacks::Multi { teardown: Some(call), .. }, Some(instance), Direction::Down) => call(cpu, instance),
+            _ => Ok(()),
+        }
     }
 
     fn key(&self) -> (Section, u16) {

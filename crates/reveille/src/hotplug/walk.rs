@@ -3,7 +3,7 @@
 use super::Hotplug;
 use super::instances::Instance;
 use super::slot::Failure;
-use super::step::{Callbacks, Direction, Entry, HotplugState, StepError};
+use super::step::{Direction, Entry, HotplugState, StepError};
 use crate::cpu::CpuIndex;
 
 /// What one step's callback came to: its error, and that of undoing the instances before.
@@ -13,12 +13,9 @@ impl Hotplug<'_> {
     /// Calls what the step at `position` has for this direction (Linux's `cpuhp_invoke_callback`).
     pub(super) fn invoke(&self, cpu: CpuIndex, position: u16, direction: Direction) -> Invoked {
         let Some(Entry::Step(step)) = self.steps.entry(position) else { return Ok(()) };
-        match &step.callbacks {
-            Callbacks::Single { startup, teardown } => {
-                let callback = if direction == Direction::Up { startup } else { teardown };
-                callback.map_or(Ok(()), |callback| callback(cpu)).map_err(|error| (error, None))
-            }
-            Callbacks::Multi { instances, .. } => {
+        match step.instances() {
+            None => step.call(cpu, None, direction).map_err(|error| (error, None)),
+            Some(instances) => {
                 for instance in instances.iter() {
                     let Err(error) = self.invoke_instance(cpu, position, instance, direction) else { continue };
                     let undone = instances
@@ -42,9 +39,7 @@ impl Hotplug<'_> {
         direction: Direction,
     ) -> Result<(), StepError> {
         let Some(Entry::Step(step)) = self.steps.entry(position) else { return Ok(()) };
-        let Callbacks::Multi { startup, teardown, .. } = &step.callbacks else { return Ok(()) };
-        let callback = if direction == Direction::Up { startup } else { teardown };
-        callback.map_or(Ok(()), |callback| callback(cpu, instance))
+        step.call(cpu, Some(instance), direction)
     }
 
     /// Takes `cpu` from the state that it is in to `to`, on the CPU where these steps run. If a step fails, those that were
