@@ -78,6 +78,15 @@ pub fn print(arguments: fmt::Arguments<'_>) {
     }
 }
 
+/// Prints, unless the console is in use: whether it did.
+pub(crate) fn try_print(arguments: fmt::Arguments<'_>) -> bool {
+    let Some(mut console) = CONSOLE.try_lock() else { return false };
+    if let Some(console) = console.as_mut() {
+        let _ = console.write_fmt(arguments);
+    }
+    true
+}
+
 /// Prints the last words of a CPU, whoever holds the console.
 pub(crate) fn print_last_words(arguments: fmt::Arguments<'_>) {
     // SAFETY: called by the panic handler.

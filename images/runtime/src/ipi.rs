@@ -95,7 +95,7 @@ pub(crate) fn handle(ipi: Ipi) {
     RECEIVED.fetch_add(1, Ordering::Relaxed);
     match ipi {
         // The way out of every interrupt looks for a thread to switch to.
-        Ipi::Reschedule => thread::reschedule_interrupt(),
+        Ipi::Reschedule => thread::reprogram_timer(),
         Ipi::CallFunction => {
             while let Some((function, argument)) = next_call(|_| ()) {
                 function(argument);

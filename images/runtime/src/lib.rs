@@ -21,3 +21,5 @@ mod panic;
 pub mod per_cpu;
 pub mod thread;
 pub mod trace;
+pub mod watchdog;
+pub mod work;

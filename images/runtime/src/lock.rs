@@ -39,6 +39,12 @@ impl<T> IrqLock<T> {
         IrqGuard { guard: self.0.lock(), _mask: mask }
     }
 
+    /// The content, if nobody holds the lock now.
+    pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
+        let mask = interrupts::mask();
+        self.0.try_lock().map(|guard| IrqGuard { guard, _mask: mask })
+    }
+
     /// The content, with the lock broken open if its holder does not let go for a while: for a CPU that dies and wants its
     /// last words heard.
     ///

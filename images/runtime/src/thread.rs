@@ -28,7 +28,7 @@ pub use park::{park, park_here, should_park, unpark};
 use reveille::CpuIndex;
 pub use run_queue::ticks_of;
 use run_queue::{CURRENT, Leave, RUN_QUEUE, finish_switch, schedule};
-pub(crate) use run_queue::{preempt, reschedule_interrupt, timer_interrupt};
+pub(crate) use run_queue::{name_of_current, preempt, reprogram_timer, timer_interrupt};
 
 use crate::arch::context::Context;
 use crate::arch::{interrupts, timer};
@@ -227,13 +227,13 @@ pub fn sleep_until(deadline: u64) {
 }
 
 /// Blocks until [`unblock`] or the counter reaches `deadline`; returns at once if it was unblocked before. May return early.
-fn block(deadline: u64) {
+pub(crate) fn block(deadline: u64) {
     let _masked = interrupts::mask();
     schedule(Leave::Block { wake_at: deadline });
 }
 
 /// Wakes `thread`, or its next attempt to block.
-fn unblock(thread: &Arc<Thread>) {
+pub(crate) fn unblock(thread: &Arc<Thread>) {
     loop {
         let cpu = thread.cpu();
         let mut queue = RUN_QUEUE.of(cpu).lock();

@@ -14,12 +14,12 @@ use reveille::CpuIndex;
 
 use super::Thread;
 use crate::arch::context::switch;
-use crate::arch::timer;
-use crate::clock;
+use crate::arch::{interrupts, timer};
 use crate::interrupt_controller::send_ipi;
 use crate::ipi::Ipi;
 use crate::lock::IrqLock;
 use crate::per_cpu::smp_processor_id;
+use crate::{clock, watchdog};
 
 /// How long a thread runs while others are ready.
 const SLICE: Duration = Duration::from_millis(10);
@@ -78,13 +78,13 @@ impl RunQueue {
         self.current = Some(idle);
     }
 
-    /// Programs this CPU's timer for the first sleeper and, unless it idles, the end of the slice. A CPU that takes no threads
+    /// Programs this CPU's timer for the first sleeper, the watchdog and, unless it idles, the end of the slice. A CPU that takes no threads
     /// needs no timer.
     pub fn program_timer(&self) {
         let slice_end = (!self.current_is_idle()).then_some(self.slice_end);
-        let wake_up = self.blocked.iter().map(|blocked| blocked.wake_at).min().filter(|&wake_at| wake_at != u64::MAX);
-        match slice_end.into_iter().chain(wake_up).min() {
-            Some(deadline) if self.open => timer::program(deadline),
+        let wake_up = self.blocked.iter().map(|blocked| blocked.wake_at).min();
+        match slice_end.into_iter().chain(wake_up).fold(watchdog::check_at(), u64::min) {
+            deadline if self.open && deadline != u64::MAX => timer::program(deadline),
             _ => timer::stop(),
         }
     }
@@ -128,13 +128,16 @@ pub(super) enum Leave {
     Exit,
 }
 
-/// Another CPU has put something into the run queue: it may be a sleeper who is to be woken before all others.
-pub(crate) fn reschedule_interrupt() {
+/// Programs this CPU's timer anew: there is something that comes before what it was programmed for, or that no longer comes.
+pub(crate) fn reprogram_timer() {
+    // The caller may not mask interrupts, and must not move between the choice of the run queue and its lock.
+    let _masked = interrupts::mask();
     RUN_QUEUE.lock().program_timer();
 }
 
 /// On the way out of an interrupt: switches threads where the slice has ended or the CPU was idle. Interrupts are masked.
 pub(crate) fn preempt() {
+    watchdog::touch();
     let queue = RUN_QUEUE.lock();
     let due = !queue.ready.is_empty() && (queue.current_is_idle() || SLICE_ENDED.swap(false, Ordering::Relaxed));
     drop(queue);
@@ -147,12 +150,18 @@ pub(crate) fn preempt() {
 pub(crate) fn timer_interrupt() {
     TICKS.fetch_add(1, Ordering::Relaxed);
     let now = timer::ticks();
+    watchdog::timer_interrupt(now);
     let mut queue = RUN_QUEUE.lock();
     while let Some(position) = queue.blocked.iter().position(|blocked| blocked.wake_at <= now) {
         queue.wake_at(position);
     }
     SLICE_ENDED.store(true, Ordering::Relaxed);
     queue.begin_slice();
+}
+
+/// The name of the thread that `cpu` runs, unless the run queue is in use.
+pub(crate) fn name_of_current(cpu: CpuIndex) -> Option<&'static str> {
+    RUN_QUEUE.of(cpu).try_lock()?.current.as_ref().map(|current| current.name)
 }
 
 /// How many timer interrupts `cpu` has had.
