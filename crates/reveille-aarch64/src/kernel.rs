@@ -6,8 +6,8 @@
 use core::cell::UnsafeCell;
 
 use reveille::{
-    Arrival, CallError, ContextId, Cpu, EnableMethod, Instant, Outcome, Plan, Platform, Policy, Smp, SmpOptions,
-    Summary, Timeout, Topology,
+    Arrival, CallError, ContextId, Cpu, EnableMethod, FirmwareState, Instant, Outcome, Plan, Platform, Policy, Smp,
+    SmpOptions, Summary, Timeout, Topology,
 };
 
 use crate::boot_table::{AlreadySet, EntryTimes, Environment, Park, Start};
@@ -85,7 +85,7 @@ impl<const CPUS: usize, const STACK: usize> Kernel<CPUS, STACK> {
         let control = Control { kernel: self, table: table.ok_or(AlreadyBroughtUp)? };
         // SAFETY: an image's table is sealed once, so no other call gets here, and no CPU was kicked to read it yet.
         unsafe { *self.entry.get() = Some(entry) };
-        let method = Psci::new(psci, control.table.entry_point());
+        let method = StartOnly(Psci::new(psci, control.table.entry_point()));
         let methods: [&dyn EnableMethod; 1] = [&method];
         let Wishes { options, policy, timeout } = *wishes;
         let plan = Plan { topology, methods: &methods, options, policy, timeout };
@@ -103,6 +103,27 @@ impl<const CPUS: usize, const STACK: usize> Kernel<CPUS, STACK> {
 impl<const CPUS: usize, const STACK: usize> Default for Kernel<CPUS, STACK> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// PSCI without the way down, which nobody takes here and which need not be linked.
+struct StartOnly(Psci);
+
+impl EnableMethod for StartOnly {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
+        self.0.cpu_prepare(cpu)
+    }
+
+    fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
+        self.0.cpu_boot(cpu, context)
+    }
+
+    fn affinity_info(&self, cpu: &Cpu) -> FirmwareState {
+        self.0.affinity_info(cpu)
     }
 }
 

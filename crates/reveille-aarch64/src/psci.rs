@@ -29,6 +29,8 @@ pub trait Firmware {
 
 #[cfg(target_arch = "aarch64")]
 impl Firmware for Conduit {
+    // For size: seventeen arguments are a lot of registers to set up at every call.
+    #[inline(never)]
     fn call(&self, function: u32, [x1, x2, x3]: [u64; 3]) -> u64 {
         use smccc::{Call, Hvc, Smc};
         let arguments = [x1, x2, x3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -62,6 +64,7 @@ const fn code(x0: u64) -> i64 {
     if x0 >> 32 == 0 { x0 as u32 as i32 as i64 } else { x0 as i64 }
 }
 
+#[inline(never)] // For size: it has the names of all codes in it.
 const fn refused(call: &'static str, code: i64) -> CallError {
     CallError { call, code, meaning: code_name(code) }
 }

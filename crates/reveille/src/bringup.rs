@@ -375,11 +375,10 @@ impl<'a, P: Platform> Bringup<'a, P> {
             let Some(generation) = self.generation_in_flight(cpu) else {
                 continue;
             };
-            let outcome = match look(self.smp, &self.plan, cpu) {
-                Some(outcome) => outcome,
-                None if overdue => give_up(self.smp, &self.plan, cpu, generation),
-                None => continue,
-            };
+            if !overdue && !is_over(self.smp, cpu.index) {
+                continue;
+            }
+            let outcome = conclude(self.smp, &self.plan, cpu, generation);
             self.in_flight -= 1;
             self.finish(cpu.index, outcome);
         }
@@ -414,33 +413,24 @@ pub(crate) fn kick<P: Platform>(smp: &Smp, plan: &Plan<'_>, platform: &P, cpu: &
     }
 }
 
-/// Whether the wait for `cpu`, which was kicked, is over.
-pub(crate) fn look(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu) -> Option<Outcome> {
-    if smp.masks.online.contains(cpu.index) {
-        Some(Outcome::Online)
-    } else if smp.claim_word(cpu.index).state() == State::Stuck {
-        // It says so itself.
-        Some(stuck(smp, plan, cpu))
-    } else {
-        None
-    }
-}
-
-fn stuck(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu) -> Outcome {
-    Outcome::Stuck { stage: smp.stage(cpu.index), firmware: ask_firmware(plan, cpu) }
+/// Whether the wait for `cpu`, which was kicked, is over: it is online, or says itself that it is stuck.
+pub(crate) fn is_over(smp: &Smp, cpu: CpuIndex) -> bool {
+    smp.masks.online.contains(cpu) || smp.claim_word(cpu).state() == State::Stuck
 }
 
 pub(crate) fn ask_firmware(plan: &Plan<'_>, cpu: &Cpu) -> FirmwareState {
     plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.affinity_info(cpu))
 }
 
-/// Stops waiting for the kick `generation` of `cpu`.
-pub(crate) fn give_up(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu, generation: Generation) -> Outcome {
+/// Ends the wait for the kick `generation` of `cpu`: what became of it.
+pub(crate) fn conclude(smp: &Smp, plan: &Plan<'_>, cpu: &Cpu, generation: Generation) -> Outcome {
     match smp.claim_word(cpu.index).abandon(generation) {
-        Ok(State::Claimed) | Err(Lost(State::Stuck)) => stuck(smp, plan, cpu),
+        Ok(State::Claimed) | Err(Lost(State::Stuck)) => {
+            Outcome::Stuck { stage: smp.stage(cpu.index), firmware: ask_firmware(plan, cpu) }
+        }
         Ok(_) => Outcome::TimedOut(ask_firmware(plan, cpu)),
         Err(Lost(State::Online)) => {
-            // It came online between the look and the compare-exchange, and is about to say so in the mask.
+            // It may be about to say so in the mask.
             smp.masks.online.insert(cpu.index);
             Outcome::Online
         }

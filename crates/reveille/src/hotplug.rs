@@ -46,6 +46,11 @@ use slot::{Failure, Order};
 pub trait HotplugPlatform: Platform {
     /// Has the hotplug thread of `cpu`, which is online, call [`Hotplug::thread`].
     fn wake(&self, cpu: CpuIndex);
+
+    /// Told that a request for `cpu` begins, after those before it have ended. For tracing and measuring.
+    fn request_begins(&self, cpu: CpuIndex, from: HotplugState, to: HotplugState) {
+        let _ = (cpu, from, to);
+    }
 }
 
 /// What a CPU's hotplug thread does next.
@@ -82,6 +87,13 @@ impl<'a> Hotplug<'a> {
     #[must_use]
     pub fn state(&self, cpu: CpuIndex) -> HotplugState {
         self.smp.hotplug(cpu).state()
+    }
+
+    /// The step that `cpu`, which runs, is at or has yet to begin with; `None` before it has begun with any.
+    #[must_use]
+    pub fn step_at(&self, cpu: CpuIndex) -> Option<&'static str> {
+        let state = self.state(cpu);
+        (state >= self.steps.running()).then(|| self.steps.name_at(state.0))
     }
 
     /// Boot CPU: goes through all steps up to `state`, each here and now. A kernel calls it as its boot comes to the points

@@ -141,6 +141,7 @@ impl ClaimWord {
         (generation.0 as u32) << 16 | state as u32
     }
 
+    #[inline(never)] // For size: every transition is one.
     fn exchange(&self, generation: Generation, from: State, to: State) -> Result<(), Lost> {
         self.0
             .compare_exchange(

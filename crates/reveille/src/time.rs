@@ -16,6 +16,11 @@ impl Instant {
     }
 }
 
+/// `duration` in nanoseconds; saturates at the end of time.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
+}
+
 /// The moment at which a wait ends, whatever it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -23,9 +28,8 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// `after` from `start`; saturates at the end of time.
     #[must_use]
-    pub fn after(start: Instant, after: Duration) -> Self {
-        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
-        Self(Instant(start.0.saturating_add(nanos)))
+    pub const fn after(start: Instant, after: Duration) -> Self {
+        Self(Instant(start.0.saturating_add(nanos(after))))
     }
 
     /// Whether the deadline has come.
@@ -40,8 +44,9 @@ impl Deadline {
 /// Counted from the last kick, so that any number of dead CPUs cost one timeout together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout {
-    base: Duration,
-    per_cpu: Duration,
+    /// Both in nanoseconds.
+    base: u64,
+    per_cpu: u64,
 }
 
 impl Timeout {
@@ -51,14 +56,14 @@ impl Timeout {
     /// `base`, and `per_cpu` for every CPU that was kicked.
     #[must_use]
     pub const fn new(base: Duration, per_cpu: Duration) -> Self {
-        Self { base, per_cpu }
+        Self { base: nanos(base), per_cpu: nanos(per_cpu) }
     }
 
     /// The deadline of `cpus` CPUs of which the last was kicked at `last_kick`.
     #[must_use]
     pub fn deadline(self, last_kick: Instant, cpus: usize) -> Deadline {
-        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
-        Deadline::after(last_kick, self.base.saturating_add(self.per_cpu.saturating_mul(cpus)))
+        let allowed = self.base.saturating_add(self.per_cpu.saturating_mul(cpus as u64));
+        Deadline(Instant(last_kick.0.saturating_add(allowed)))
     }
 }
 

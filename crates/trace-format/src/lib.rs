@@ -77,7 +77,7 @@ pub enum Record<S> {
         ns: u64,
         /// Begin or end of a span, or one moment.
         phase: Phase,
-        /// The function of the followed system, or [`KICK`] or [`ONLINE`].
+        /// The function of the followed system, or [`KICK`], [`ONLINE`] or [`ACTIVE`].
         name: S,
         /// The CPU that it was done to, where it was another.
         target: Option<u32>,
@@ -99,7 +99,7 @@ pub enum Record<S> {
         online: u32,
         /// Nanoseconds of work for the bring-up before the first kick.
         prepare_ns: u64,
-        /// Nanoseconds from the first kick to the last CPU online (0 if none was kicked or none came).
+        /// Nanoseconds from the first kick to the last event [`ONLINE`] or [`ACTIVE`] (0 if none was kicked or none came).
         bringup_ns: u64,
         /// Whether every proof passed.
         passed: bool,
@@ -110,6 +110,8 @@ pub enum Record<S> {
 pub const KICK: &str = "kick";
 /// The name of the event on a CPU from which on it is online.
 pub const ONLINE: &str = "online";
+/// The name of the event on a CPU from which on all steps of its way up are done, where a system has steps after [`ONLINE`].
+pub const ACTIVE: &str = "active";
 
 /// Whether an event begins or ends a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -135,6 +135,7 @@ impl<'a> Hotplug<'a> {
         }
         self.recover(plan, cpu)?;
         let state = self.state(cpu.index);
+        platform.request_begins(cpu.index, state, target);
         if target > state {
             self.up(plan, platform, cpu, target).map(|()| None)
         } else if target < state {
@@ -221,7 +222,6 @@ impl<'a> Hotplug<'a> {
         let claim = self.smp.claim_word(cpu.index);
         let mut adopted = adopted.is_some();
         let seen = wait(platform, deadline(plan, platform), || {
-            let outcome = bringup::look(self.smp, plan, cpu);
             // One that was to be adopted had parked before, and is off now.
             let has_parked = adopted
                 && claim.state() == State::Kicked
@@ -237,9 +237,9 @@ impl<'a> Hotplug<'a> {
                     Err(outcome) => Some(outcome),
                 };
             }
-            outcome
+            bringup::is_over(self.smp, cpu.index).then(|| bringup::conclude(self.smp, plan, cpu, generation))
         });
-        let outcome = seen.unwrap_or_else(|| bringup::give_up(self.smp, plan, cpu, generation));
+        let outcome = seen.unwrap_or_else(|| bringup::conclude(self.smp, plan, cpu, generation));
         let outcome = self.with_note(cpu.index, outcome);
         platform.event(cpu.index, Event::Done(outcome));
         if outcome == Outcome::Online { Ok(()) } else { Err(outcome) }
