@@ -1,7 +1,7 @@
 //! The report of a run: a contract with those who read the file (`docs/report.schema.json`), and the model that everything
 //! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file.
 
-use reveille_trace_format::{KICK, ONLINE};
+use reveille_trace_format::{ACTIVE, KICK, ONLINE};
 pub use reveille_trace_format::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Report {
     pub masks: Masks,
     /// Nanoseconds of work for the bring-up before the first kick.
     pub prepare_ns: u64,
-    /// Nanoseconds from the first kick to the last CPU online.
+    /// Nanoseconds from the first kick to the last CPU online and through all its steps.
     pub bringup_ns: u64,
     /// The CPUs, by their logical number.
     pub cpus: Vec<CpuReport>,
@@ -150,13 +150,14 @@ impl Report {
         json
     }
 
-    /// The bring-up as the events tell it: from the first kick to the last CPU online. `None` if either is not there.
+    /// The bring-up as the events tell it: from the first kick to the last CPU online and through its steps. `None` if either is not there.
     #[must_use]
     pub fn bringup_ns_of_events(&self) -> Option<u64> {
         let events = || self.cpus.iter().flat_map(|cpu| &cpu.events);
         let first_kick = events().filter(|event| event.name == KICK).map(|event| event.ns).min()?;
-        let last_online = events().filter(|event| event.name == ONLINE).map(|event| event.ns).max()?;
-        last_online.checked_sub(first_kick)
+        let is_end = |event: &&Event| event.name == ONLINE || event.name == ACTIVE;
+        let last = events().filter(is_end).map(|event| event.ns).max()?;
+        last.checked_sub(first_kick)
     }
 }
 

@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::policy::Policy;
-use reveille_cli::report::{Outcome, Report};
+use reveille_cli::report::{CpuReport, Outcome, Report};
 use reveille_system_tests::{Booted, Stand, cpus};
+use reveille_trace_format::ACTIVE;
 
 use crate::Test;
 
@@ -133,9 +134,12 @@ fn times(stand: &Stand) -> Result<(), String> {
     let report = booted.expect_all_online(4)?;
     let pairs = kicks_and_arrivals(report);
     let first_kick = pairs.iter().map(|(kick, _)| *kick).min().unwrap_or(0);
-    let last_online = pairs.iter().map(|(_, online)| *online).max().unwrap_or(0);
+    let active = |cpu: &CpuReport| cpu.events.iter().find(|event| event.name == ACTIVE).map(|event| event.ns);
+    let last_active = report.cpus.iter().filter_map(active).max().unwrap_or(0);
     booted
-        .expect(report.bringup_ns == last_online - first_kick, "bringup_ns is the last online minus the first kick")?;
+        .expect(report.bringup_ns == last_active - first_kick, "bringup_ns is the last active minus the first kick")?;
+    let after_online = report.cpus[1..].iter().all(|cpu| active(cpu) > cpu.online_ns());
+    booted.expect(after_online, "every CPU is active after it is online")?;
     booted.expect(report.prepare_ns > 0 && report.prepare_ns < first_kick, "prepare_ns lies before the first kick")?;
     booted.expect(pairs.iter().all(|(kick, online)| kick < online), "every CPU is kicked before it is online")
 }

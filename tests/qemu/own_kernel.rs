@@ -62,7 +62,8 @@ fn build_once(stand: &Stand) -> Result<PathBuf, String> {
         let folder = target.join("package").join(format!("{name}-{}", env!("CARGO_PKG_VERSION")));
         let archive = folder.with_file_name(format!("{name}-{}.crate", env!("CARGO_PKG_VERSION")));
         let parent = target.join("package");
-        run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&parent))?;
+        // With new times: those of the archive are always the same, and cargo would take old objects for fresh.
+        run(Command::new("tar").arg("-xzmf").arg(&archive).arg("-C").arg(&parent))?;
         build.arg("--config").arg(format!("patch.crates-io.{name}.path={:?}", folder.display().to_string()));
     }
     run(&mut build)?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use reveille_trace_format::{KICK, ONLINE};
+use reveille_trace_format::{ACTIVE, KICK, ONLINE};
 
 use super::{Anchor, Bar, BarKind, Text, Tone, label};
 use crate::report::CpuReport;
@@ -77,7 +77,7 @@ fn add(spans: &[Span<'_>], end: u64, canvas: &Canvas<'_>, depth: usize, rows: &m
     if rows.len() == depth {
         rows.push(Vec::new());
     }
-    for span in spans.iter().filter(|span| span.name != KICK && span.name != ONLINE) {
+    for span in spans.iter().filter(|span| ![KICK, ONLINE, ACTIVE].contains(&span.name)) {
         let own_end = span.end_ns.unwrap_or(end).max(span.ns);
         let outside = own_end < canvas.time.start || span.ns > canvas.time.end;
         if !outside {
