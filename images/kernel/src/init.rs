@@ -5,14 +5,14 @@ use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
-use reveille_runtime::{
-    clock, console, devicetree, interrupt_controller, ipi, memory, per_cpu, println, thread, trace,
-};
+use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
 use reveille_trace_format::{Record, SCHEMA};
 
+use crate::cpuinfo::cpuinfo_store_boot_cpu;
+use crate::hotplug::{self, hotplug};
 use crate::names::name;
 use crate::options::Options;
-use crate::{proof, report, smp};
+use crate::{proof, report, smp, soak};
 
 /// What the boot has found, for the init thread.
 struct Boot {
@@ -36,7 +36,8 @@ fn start_kernel(arguments: BootArguments) -> ! {
     setup_per_cpu_areas();
     smp_prepare_boot_cpu();
     sched_init();
-    init_irq(&fdt, boot_cpu).and_then(|()| time_init(&fdt, boot_cpu)).unwrap_or_else(|reason| panic!("{reason}"));
+    init_irq(&fdt).and_then(|()| time_init(&fdt)).unwrap_or_else(|reason| panic!("{reason}"));
+    notify_cpu_starting();
     interrupts::enable();
     rest_init(boot)
 }
@@ -96,7 +97,8 @@ fn setup_per_cpu_areas() {
 /// From here on the boot CPU uses its own per-CPU area (Linux's `smp_prepare_boot_cpu` sets the offset there).
 fn smp_prepare_boot_cpu() {
     let _span = trace::span(name::smp_prepare_boot_cpu);
-    smp::store_features();
+    cpuinfo_store_boot_cpu();
+    hotplug().advance_boot_cpu(hotplug().steps().prepared()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
 fn sched_init() {
@@ -104,20 +106,22 @@ fn sched_init() {
     thread::adopt_boot_idle();
 }
 
-/// The interrupt controller, and this CPU's part of it.
-fn init_irq(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
+/// The interrupt controller. This CPU's part of it is a step.
+fn init_irq(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let _span = trace::span(name::init_IRQ);
-    interrupt_controller::init(fdt)?;
-    interrupt_controller::init_this_cpu(boot_cpu)?;
-    ipi::open_calls();
-    Ok(())
+    interrupt_controller::init(fdt)
 }
 
-/// The timer, and its interrupt on this CPU.
-fn time_init(fdt: &Fdt<'_>, boot_cpu: HwId) -> Result<(), &'static str> {
+/// The timer. This CPU's is a step.
+fn time_init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let _span = trace::span(name::time_init);
-    timer::init(fdt)?;
-    interrupt_controller::enable_timer(boot_cpu)
+    timer::init(fdt)
+}
+
+/// The STARTING steps, which the boot CPU goes through like all others. (Linux calls each when its driver is set up.)
+fn notify_cpu_starting() {
+    let _span = trace::span(name::notify_cpu_starting);
+    hotplug().advance_boot_cpu(hotplug().steps().ap_online()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
 /// Starts the init thread; the boot CPU's own thread idles from here on.
@@ -130,40 +134,38 @@ fn rest_init(boot: Boot) -> ! {
     }
     trace::end(name::start_kernel);
     trace::begin(name::cpu_startup_entry, 0);
-    // The boot CPU stays.
-    thread::idle(|| {})
+    thread::idle(hotplug::cpu_die)
 }
 
 /// The init thread.
-fn kernel_init(boot: Boot) {
+fn kernel_init(mut boot: Boot) {
     trace::end(name::cpu_startup_entry);
     trace::begin(name::kernel_init, 0);
-    let brought_up = kernel_init_freeable(&boot);
+    let brought_up = kernel_init_freeable(&mut boot);
     trace::end(name::kernel_init);
-    let proofs = proof::run();
+    trace::stop();
+    let mut proofs = proof::run();
+    proofs.extend(boot.options.soak.map(soak::run));
     let passed = report::tell(&boot.smp, &brought_up, &proofs);
     power::exit(u8::from(!passed))
 }
 
-fn kernel_init_freeable(boot: &Boot) -> smp::BroughtUp {
+fn kernel_init_freeable(boot: &mut Boot) -> smp::BroughtUp {
     let _span = trace::span(name::kernel_init_freeable);
-    let mut bringup = smp::Bringup::new(&boot.smp, &boot.options);
-    bringup.smp_prepare_cpus();
+    smp::smp_prepare_cpus(&mut boot.smp);
     do_pre_smp_initcalls();
-    let brought_up = bringup.smp_init();
+    let brought_up = smp::smp_init(boot.smp.outcomes.clone());
     sched_init_smp();
     brought_up
 }
 
-/// What must run before other CPUs do. This kernel has no such calls yet: its per-CPU threads come with hotplug.
+/// What must run before other CPUs do: the ONLINE steps of this one.
 fn do_pre_smp_initcalls() {
     let _span = trace::span(name::do_pre_smp_initcalls);
+    hotplug().advance_boot_cpu(hotplug().steps().online()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
-/// Threads may be placed on every CPU that is online.
+/// Threads may be placed on every CPU that is active from here on: each has entered that mask itself.
 fn sched_init_smp() {
     let _span = trace::span(name::sched_init_smp);
-    for cpu in SMP.masks.online.snapshot().iter() {
-        SMP.masks.active.insert(cpu);
-    }
 }

@@ -5,8 +5,10 @@
 //!
 //! - [`init`]: the boot CPU, from `start_kernel` to the init thread;
 //! - [`smp`]: which CPUs there are, what they own, how they are brought up;
+//! - [`hotplug`]: how they come and go afterwards, and [`steps`]: what each subsystem does to them;
 //! - [`secondary`]: a new CPU, from its entry to its idle thread;
 //! - [`proof`]: interrupts, timers and work on every CPU;
+//! - [`soak`]: CPUs coming and going in thousands, if that is asked for;
 //! - [`report`]: what the host is told.
 
 #![no_std]
@@ -14,6 +16,8 @@
 
 extern crate alloc;
 
+mod cpuinfo;
+mod hotplug;
 mod init;
 mod names;
 mod options;
@@ -21,3 +25,5 @@ mod proof;
 mod report;
 mod secondary;
 mod smp;
+mod soak;
+mod steps;

@@ -1,6 +1,5 @@
-//! The names in the kernel's traces: the functions of Linux 5.14 that it follows, and the library's two events.
+//! The names in the kernel's traces: the functions of Linux 5.14 that it follows, and the library's three events.
 
-use reveille::Stage;
 use reveille::trace::Name;
 
 reveille::names! {
@@ -13,23 +12,14 @@ reveille::names! {
     bringup_cpu, __cpu_up, boot_secondary, cpu_psci_cpu_boot, smp_cpus_done, sched_init_smp,
     // The others.
     secondary_entry, secondary_startup, __cpu_setup, __enable_mmu, __secondary_switched, secondary_start_kernel,
-    cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, arch_timer_starting_cpu, set_cpu_online,
-    cpu_startup_entry,
+    cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, arch_timer_starting_cpu, sched_cpu_starting, set_cpu_online,
+    cpu_startup_entry, cpuhp_thread_fun, sched_cpu_activate,
     // The library's.
-    kick, online,
+    kick, online, active,
 }
 
 /// The text of `name`.
-pub fn text(name: Name) -> &'static str {
-    NAMES.get(usize::from(name.0)).copied().unwrap_or("?")
-}
-
-/// The stage at which a CPU is in `name`.
-pub const fn stage(name: Name) -> Stage {
-    Stage(name.0)
-}
-
-/// The name of `stage`; a CPU that has reported none has only just switched its MMU on.
-pub fn stage_text(stage: Stage) -> &'static str {
-    if stage == Stage::NONE { text(name::__secondary_switched) } else { text(Name(stage.0)) }
+pub const fn text(name: Name) -> &'static str {
+    let place = name.0 as usize;
+    if place < NAMES.len() { NAMES[place] } else { "?" }
 }

@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use reveille::{Policy, SmpOptions, Timeout};
 
+use crate::soak;
+
 /// The options of a boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     pub timeout: Timeout,
     /// `reveille.exit=semihosting`: tell the host how it went. Where no debugger listens the kernel switches off instead.
     pub semihosting: bool,
+    /// `reveille.soak=N` and `reveille.seed=S`: CPUs are taken down and brought back N times, by choices that begin with S.
+    pub soak: Option<soak::Options>,
 }
 
 impl Options {
@@ -32,6 +36,10 @@ impl Options {
             policy,
             timeout: timeout.map_or(Timeout::DEFAULT, |ms| Timeout::new(Duration::from_millis(ms), Duration::ZERO)),
             semihosting: value("reveille.exit=") == Some("semihosting"),
+            soak: value("reveille.soak=").and_then(|cycles| cycles.parse().ok()).map(|cycles| soak::Options {
+                cycles,
+                seed: value("reveille.seed=").and_then(|seed| seed.parse().ok()).unwrap_or(1),
+            }),
         }
     }
 }

@@ -9,9 +9,14 @@ use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::{clock, console, println, trace};
 use reveille_trace_format::{self as format, Phase, Record};
 
-use crate::names::{name, stage_text, text};
+use crate::cpuinfo;
+use crate::hotplug::hotplug;
+use crate::names::{name, text};
 use crate::proof::Proof;
-use crate::smp::{self, BroughtUp, Setup};
+use crate::smp::{BroughtUp, Setup};
+
+/// Where a CPU is that has claimed its kick and has begun with no step.
+const EARLY: &str = text(name::__secondary_switched);
 
 /// The work for a bring-up that is done before the bring-up itself.
 const PREPARING: [Name; 2] = [name::smp_init_cpus, name::setup_per_cpu_areas];
@@ -58,9 +63,9 @@ fn tell_cpu(cpu: &Cpu, brought_up: &BroughtUp) {
         outcome: match outcome {
             Outcome::Online => format::Outcome::Online,
             Outcome::NotAsked => format::Outcome::NotAsked,
-            Outcome::Failed(_) | Outcome::Busy(_) => format::Outcome::Failed,
+            Outcome::Failed(_) | Outcome::Busy(_) | Outcome::Step(_) => format::Outcome::Failed,
             Outcome::TimedOut(_) | Outcome::InFlight(_) => format::Outcome::TimedOut,
-            Outcome::Stuck { .. } => format::Outcome::Stuck,
+            Outcome::Stuck { .. } | Outcome::Hung(_) => format::Outcome::Stuck,
         },
         reason: reason.as_deref(),
         lost_events: trace::ring(cpu.index).map_or(0, |ring| ring.lost() as u32),
@@ -74,11 +79,11 @@ fn reason(cpu: CpuIndex, outcome: &Outcome) -> Option<String> {
     let _ = match outcome {
         Outcome::NotAsked => return None,
         Outcome::Online => {
-            let (register, here, boot) = smp::feature_difference(cpu)?;
+            let (register, here, boot) = cpuinfo::feature_difference(cpu)?;
             write!(reason, "its {register} is {here:#x}, the boot CPU's is {boot:#x}")
         }
-        Outcome::Stuck { stage, firmware } => {
-            write!(reason, "arrived and got stuck in {} ({firmware})", stage_text(*stage))
+        Outcome::Stuck { firmware, .. } => {
+            write!(reason, "arrived and got stuck in {} ({firmware})", hotplug().step_at(cpu).unwrap_or(EARLY))
         }
         other => write!(reason, "{other}"),
     };
@@ -106,16 +111,14 @@ fn tell_events(cpu: CpuIndex) {
     }
 }
 
-/// Nanoseconds of preparation, and from the first kick to the last CPU online.
+/// Nanoseconds of preparation, and from the first kick to the last CPU through all its steps.
 fn phases() -> (u64, u64) {
     let time_of = |event: Event| clock::instant_of(event.time);
     let boot = || events(CpuIndex::BOOT);
+    let is_end = |event: &Event| event.name == name::online || event.name == name::active;
     let first_kick = boot().find(|event| event.name == name::kick).map(time_of);
-    let last_online = topology()
-        .cpus()
-        .iter()
-        .filter_map(|cpu| events(cpu.index).find(|event| event.name == name::online).map(time_of))
-        .max();
+    let last_online =
+        topology().cpus().iter().filter_map(|cpu| events(cpu.index).filter(is_end).last().map(time_of)).max();
     let at = |wanted: Name, kind: Kind| boot().find(|event| event.name == wanted && event.kind == kind).map(time_of);
     let before: u64 =
         PREPARING.iter().filter_map(|&name| Some(at(name, Kind::End)?.nanos_since(at(name, Kind::Begin)?))).sum();

@@ -1,13 +1,16 @@
 //! A new CPU, from the end of its entry code to its idle thread (Linux's `secondary_start_kernel`).
 
+use reveille::hotplug::StepFailure;
 use reveille::trace::{Kind, Name};
 use reveille::{Arrival, ContextId};
 use reveille_aarch64::boot_table::EntryTimes;
-use reveille_runtime::arch::{interrupts, processor};
-use reveille_runtime::cpus::SMP;
-use reveille_runtime::{interrupt_controller, ipi, thread, trace};
+use reveille_runtime::cpus::{self, SMP};
+use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::{thread, trace};
 
-use crate::names::{name, stage};
+use crate::cpuinfo::cpuinfo_store_cpu;
+use crate::hotplug::{self, hotplug};
+use crate::names::name;
 use crate::smp;
 
 /// Where a CPU goes on that has claimed its kick: on its own stack, with MMU, caches and vectors, interrupts masked.
@@ -19,17 +22,15 @@ pub extern "C" fn secondary_start_kernel(context: u64, _argument: u64, times: &E
     trace_entry(times);
     trace::begin(name::secondary_start_kernel, 0);
     thread::adopt_idle();
-
-    cpuinfo_store_cpu(&arrival);
+    cpuinfo_store_cpu();
     if notify_cpu_starting(&arrival).is_err() {
-        // The control CPU reports the stage at which this one stopped.
-        park();
+        hotplug().fail(arrival);
+        give_up();
     }
     set_cpu_online(arrival);
-    interrupts::enable();
     trace::end(name::secondary_start_kernel);
     trace::begin(name::cpu_startup_entry, 0);
-    thread::idle(die)
+    thread::idle(hotplug::cpu_die)
 }
 
 /// Notes what the entry code kept in registers until there was memory to write to.
@@ -45,51 +46,28 @@ fn trace_entry(times: &EntryTimes) {
     begin(times.switched, name::__secondary_switched);
 }
 
-/// Notes what kind of processor this is; the boot CPU compares them when all are up.
-fn cpuinfo_store_cpu(arrival: &Arrival<'_>) {
-    let _span = enter(arrival, name::cpuinfo_store_cpu);
-    smp::store_features();
-}
-
-/// The steps of Linux's `CPUHP_AP_*_STARTING` that this kernel has.
-fn notify_cpu_starting(arrival: &Arrival<'_>) -> Result<(), &'static str> {
-    let _span = enter(arrival, name::notify_cpu_starting);
-    let hw_id = processor::hw_id();
-    {
-        let _span = enter(arrival, name::gic_starting_cpu);
-        interrupt_controller::init_this_cpu(hw_id)?;
-    }
-    let _span = enter(arrival, name::arch_timer_starting_cpu);
-    interrupt_controller::enable_timer(hw_id)
+/// The STARTING steps.
+fn notify_cpu_starting(arrival: &Arrival<'_>) -> Result<(), StepFailure> {
+    let _span = trace::span(name::notify_cpu_starting);
+    hotplug().starting(arrival)
 }
 
 /// From here on this CPU may be sent interrupts and work.
 fn set_cpu_online(arrival: Arrival<'_>) {
-    let _span = enter(&arrival, name::set_cpu_online);
-    ipi::open_calls();
-    thread::open_queue();
-    if arrival.online().is_err() {
-        thread::migrate_away();
-        ipi::close_calls();
+    let _span = trace::span(name::set_cpu_online);
+    if hotplug().come_online(arrival).is_err() {
         // Given up. Everything that this CPU owns stays its own; it just stops.
-        park();
+        give_up();
     }
     trace::instant(name::online, 0);
+    hotplug::wake_own_thread();
 }
 
-fn enter(arrival: &Arrival<'_>, name: Name) -> trace::Span {
-    arrival.stage(stage(name));
-    trace::span(name)
-}
-
-/// There is no way down yet.
-fn die() {
-    park()
-}
-
-fn park() -> ! {
-    let _masked = interrupts::mask();
-    loop {
-        interrupts::wait();
+/// This CPU is waited for no longer: it switches itself off, so that it can be asked for again, or parks where it cannot.
+fn give_up() -> ! {
+    let cpu = &cpus::topology().cpus()[smp_processor_id().get()];
+    if let Some(method) = smp::method(cpu) {
+        method.cpu_die(cpu);
     }
+    smp::park()
 }

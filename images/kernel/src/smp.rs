@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write;
+use core::sync::atomic::AtomicU64;
 
 use dtoolkit::fdt::Fdt;
 use reveille::topology::{FdtOptions, LeftOut};
@@ -17,13 +18,13 @@ use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::boot_table::{Environment, Park, Start};
 use reveille_aarch64::entry::BootTable;
 use reveille_aarch64::psci::{Conduit, Psci, PsciNode};
-use reveille_runtime::arch::processor::Features;
 use reveille_runtime::arch::{interrupts, power};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
 use reveille_trace_format::Record;
 use spin::{Mutex, MutexGuard, Once};
 
+use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::options::Options;
 use crate::secondary::secondary_start_kernel;
@@ -31,29 +32,17 @@ use crate::secondary::secondary_start_kernel;
 static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 static BOOT_TABLE: Once<BootTable> = Once::new();
 
-reveille_runtime::per_cpu! {
-    static FEATURES: Once<Features> = Once::new();
-}
-
 /// The enable methods of this machine, in the order in which the topology counts them.
 pub type Methods = Vec<&'static dyn EnableMethod>;
 
+static PLAN: Once<Plan<'static>> = Once::new();
+
 /// What `setup_arch` has found about CPUs.
 pub struct Setup {
-    methods: Methods,
-    outcomes: Vec<Outcome>,
+    /// Why CPUs cannot come up, by their index.
+    pub outcomes: Vec<Outcome>,
     /// Whether a CPU was left out because the devicetree is wrong.
     pub faults: bool,
-}
-
-/// Notes this CPU's features, to be compared with the boot CPU's (Linux's `cpuinfo_store_cpu`).
-pub fn store_features() {
-    FEATURES.call_once(Features::of_this_cpu);
-}
-
-/// The first register in which `cpu`, which was online once, differs from the boot CPU.
-pub fn feature_difference(cpu: CpuIndex) -> Option<(&'static str, u64, u64)> {
-    FEATURES.of(cpu).get()?.first_difference(FEATURES.of(CpuIndex::BOOT).get()?)
 }
 
 /// Finds PSCI in the devicetree, and makes the table that CPUs boot from.
@@ -101,8 +90,15 @@ pub fn smp_init_cpus(fdt: &Fdt<'_>, boot_cpu: HwId, options: &Options, methods: 
     }
     let topology: &'static Topology = MutexGuard::leak(topology);
     cpus::set_topology(topology);
-    let mut setup = Setup { methods, outcomes: vec![Outcome::NotAsked; topology.cpus().len()], faults };
-    SMP.init_cpus(&plan(&setup.methods, options), &mut setup.outcomes);
+    let plan = PLAN.call_once(|| Plan {
+        topology,
+        methods: Vec::leak(methods),
+        options: options.smp,
+        policy: options.policy,
+        timeout: options.timeout,
+    });
+    let mut setup = Setup { outcomes: vec![Outcome::NotAsked; topology.cpus().len()], faults };
+    SMP.init_cpus(plan, &mut setup.outcomes);
     setup
 }
 
@@ -121,8 +117,17 @@ fn report_left_out(left_out: &LeftOut<'_>) {
     });
 }
 
-fn plan<'a>(methods: &'a [&'static dyn EnableMethod], options: &Options) -> Plan<'a> {
-    Plan { topology: cpus::topology(), methods, options: options.smp, policy: options.policy, timeout: options.timeout }
+/// Which CPUs there are, and how they are brought up.
+///
+/// # Panics
+/// Before [`smp_init_cpus`].
+pub fn plan() -> Plan<'static> {
+    *PLAN.get().expect("the CPUs are known before they are brought up")
+}
+
+/// The enable method of `cpu`.
+pub fn method(cpu: &Cpu) -> Option<&'static dyn EnableMethod> {
+    plan().methods.get(usize::from(cpu.method?.0)).copied()
 }
 
 /// What the bring-up came to.
@@ -133,36 +138,26 @@ pub struct BroughtUp {
     pub outcomes: Vec<Outcome>,
 }
 
-/// The bring-up of all CPUs, on the init thread.
-pub struct Bringup<'a> {
-    plan: Plan<'a>,
-    outcomes: Vec<Outcome>,
+/// Enters every CPU that can be started into the present mask.
+pub fn smp_prepare_cpus(setup: &mut Setup) {
+    let _span = trace::span(name::smp_prepare_cpus);
+    SMP.prepare_cpus(&plan(), &mut setup.outcomes);
 }
 
-impl<'a> Bringup<'a> {
-    /// The bring-up of what `setup` has found.
-    pub fn new(setup: &'a Setup, options: &Options) -> Self {
-        Self { plan: plan(&setup.methods, options), outcomes: setup.outcomes.clone() }
-    }
-
-    /// Enters every CPU that can be started into the present mask.
-    pub fn smp_prepare_cpus(&mut self) {
-        let _span = trace::span(name::smp_prepare_cpus);
-        SMP.prepare_cpus(&self.plan, &mut self.outcomes);
-    }
-
-    /// Brings the present CPUs up. Prints nothing between the first kick and the last arrival.
-    pub fn smp_init(mut self) -> BroughtUp {
-        let _span = trace::span(name::smp_init);
-        let present = SMP.masks.present.snapshot().count();
-        println!("Bringing up secondary CPUs: {present} present, {}", self.plan.policy);
-        let summary = {
-            let _span = trace::span(name::bringup_nonboot_cpus);
-            SMP.bring_up(&self.plan, &Control, &mut self.outcomes)
-        };
-        smp_cpus_done(&summary);
-        BroughtUp { summary, outcomes: self.outcomes }
-    }
+/// Brings the present CPUs up, through all steps. Prints nothing between the first kick and the last arrival.
+pub fn smp_init(mut outcomes: Vec<Outcome>) -> BroughtUp {
+    let _span = trace::span(name::smp_init);
+    let plan = plan();
+    let present = SMP.masks.present.snapshot().count();
+    println!("Bringing up secondary CPUs: {present} present, {}", plan.policy);
+    let summary = {
+        let _span = trace::span(name::bringup_nonboot_cpus);
+        // There is nothing else to do yet while it waits.
+        hotplug().bring_up(&plan, &Control::new(interrupts::relax), &mut outcomes)
+    };
+    let summary = summary.unwrap_or_else(|reason| panic!("the first request for CPUs: {reason}"));
+    smp_cpus_done(&summary);
+    BroughtUp { summary, outcomes }
 }
 
 fn smp_cpus_done(summary: &Summary) {
@@ -170,8 +165,20 @@ fn smp_cpus_done(summary: &Summary) {
     println!("Brought up {} of {} CPUs", summary.online, summary.asked);
 }
 
-/// The control CPU's side of a bring-up.
-struct Control;
+/// The control CPU's side of a request.
+pub struct Control {
+    /// What is done in every turn of a wait.
+    relax: fn(),
+    /// When its turn came, in nanoseconds.
+    pub began: AtomicU64,
+}
+
+impl Control {
+    /// One that does `relax` while it waits.
+    pub const fn new(relax: fn()) -> Self {
+        Self { relax, began: AtomicU64::new(0) }
+    }
+}
 
 /// The spans that lead to the call of the enable method, outermost first.
 const KICK_SPANS: [reveille::trace::Name; 5] =
@@ -183,28 +190,12 @@ impl Platform for Control {
     }
 
     fn relax(&self) {
-        interrupts::relax();
+        (self.relax)();
     }
 
-    /// Its idle thread, whose stack it starts on, and its boot record. Its per-CPU area was made with all others.
-    fn prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
-        let table = BOOT_TABLE.get().ok_or(failed("boot table", "there is none"))?;
-        if table.is_set(cpu.index) {
-            return Ok(());
-        }
-        trace::prepare(cpu.index);
-        let stack_top = thread::fork_idle(cpu.index).map_err(|reason| failed("fork_idle", reason))?;
-        let start = Start {
-            hw_id: cpu.hw_id,
-            claim: SMP.claim_word(cpu.index),
-            entry: secondary_start_kernel,
-            stack_top: stack_top as u64,
-            thread_pointer: per_cpu::offset(cpu.index) as u64,
-            argument: 0,
-        };
-        // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
-        // tables that the boot table was sealed with, and the claim word is in a static.
-        unsafe { table.set(cpu.index, &start) }.map_err(|_| failed("boot table", "the record is written already"))
+    /// All that a CPU needs is made by steps.
+    fn prepare(&self, _: &Cpu) -> Result<(), CallError> {
+        Ok(())
     }
 
     fn event(&self, cpu: CpuIndex, event: Event) {
@@ -227,6 +218,32 @@ impl Platform for Control {
     }
 }
 
-const fn failed(call: &'static str, meaning: &'static str) -> CallError {
-    CallError { call, code: 0, meaning }
+/// Writes what `cpu`, which has an idle thread and a per-CPU area, boots from. Once: what it boots from never changes.
+///
+/// # Errors
+/// There is no boot table.
+pub fn write_boot_record(cpu: CpuIndex) -> Result<(), &'static str> {
+    let table = BOOT_TABLE.get().ok_or("there is no boot table")?;
+    if table.is_set(cpu) {
+        return Ok(());
+    }
+    let start = Start {
+        hw_id: cpus::hw_id(cpu),
+        claim: SMP.claim_word(cpu),
+        entry: secondary_start_kernel,
+        stack_top: thread::fork_idle(cpu)? as u64,
+        thread_pointer: per_cpu::offset(cpu) as u64,
+        argument: 0,
+    };
+    // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
+    // tables that the boot table was sealed with, and the claim word is in a static.
+    unsafe { table.set(cpu, &start) }.map_err(|_| "the boot record is written already")
+}
+
+/// The end of a CPU that nobody waits for: what it owns stays its own.
+pub fn park() -> ! {
+    let _masked = interrupts::mask();
+    loop {
+        interrupts::wait();
+    }
 }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use reveille::CpuIndex;
 use reveille::trace::{Entry, Event, Kind, Name, Ring};
@@ -18,6 +19,13 @@ static BOOT_RING: Ring<'static> = Ring::new(&BOOT_ENTRIES);
 
 crate::per_cpu! {
     static RING: spin::Once<Ring<'static>> = spin::Once::new();
+}
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Notes nothing more, on any CPU: the boot is over.
+pub fn stop() {
+    STOPPED.store(true, Ordering::Relaxed);
 }
 
 /// Makes room for the trace of `cpu`. Without it its events are dropped.
@@ -41,6 +49,9 @@ pub fn ring(cpu: CpuIndex) -> Option<&'static Ring<'static>> {
 
 /// Notes an event of this CPU that happened at `time` of the counter.
 pub fn record_at(time: u64, kind: Kind, name: Name, value: u32) {
+    if STOPPED.load(Ordering::Relaxed) {
+        return;
+    }
     // A thread that moved now would write to the trace of the CPU that it was on.
     let _masked = interrupts::mask();
     if let Some(ring) = ring(smp_processor_id()) {

@@ -1,0 +1,42 @@
+//! What the subsystems of this kernel do to every CPU on its way up and down: each registers its steps, and nobody calls them by
+//! hand. In the order of the way up; the order of each within its section is what [`order`] says.
+
+mod idle;
+mod irq;
+mod sched;
+mod smpboot;
+mod timer;
+
+use reveille::hotplug::StepError;
+use reveille::{CpuIndex, HwId};
+use reveille_runtime::cpus;
+use reveille_runtime::println;
+
+/// The places of the steps within their sections.
+mod order {
+    /// PREPARE.
+    pub const IDLE: u16 = 10;
+    pub const SMPBOOT_PREPARE: u16 = 20;
+    pub const BOOT_RECORD: u16 = 30;
+    /// STARTING.
+    pub const IRQ: u16 = 20;
+    pub const TIMER: u16 = 30;
+    pub const SCHED_STARTING: u16 = 40;
+    /// ONLINE.
+    pub const SCHED_ACTIVE: u16 = 90;
+}
+
+/// Linux's numbers of errors.
+const EIO: StepError = StepError(-5);
+const ENOMEM: StepError = StepError(-12);
+const EBUSY: StepError = StepError(-16);
+
+fn hw_id(cpu: CpuIndex) -> HwId {
+    cpus::hw_id(cpu)
+}
+
+/// Says why a step of `cpu` fails, and fails it with `error`.
+fn fail(cpu: CpuIndex, error: StepError, reason: &str) -> StepError {
+    println!("CPU {cpu}: {reason}");
+    error
+}
