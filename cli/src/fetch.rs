@@ -205,7 +205,7 @@ impl PrivateApt {
 
     fn run(&self, step: &'static str, program: &str, arguments: &[&str]) -> Result<Said, Failure> {
         let mut command = Command::new(program);
-        command.current_dir(&self.work).args(self.options.iter().flat_map(|option| ["-o", option]));
+        command.current_dir(&self.work).args(apt::OPTIONS).args(self.options.iter().flat_map(|option| ["-o", option]));
         check(step, command.args(arguments))
     }
 }

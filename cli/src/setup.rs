@@ -121,9 +121,13 @@ pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
     let (facts, lists) = gather(architecture, missing, consent);
     match plan::decide(&facts, architecture) {
         Decision::Nothing => {}
-        // With the lists there might be a way.
+        // With lists of packages there might be a way.
         Decision::Refuse(why) => return Err(lists.err().unwrap_or_else(|| refusal(&facts, architecture, why))),
         Decision::Install { steps, ask } => {
+            let unknown = |step: &Step| matches!(step, Step::Apt(packages) if apt::price(packages).is_none());
+            if steps.iter().any(unknown) {
+                lists?;
+            }
             announce(&facts, architecture, &steps);
             if ask && !confirmed() {
                 return Err(refusal(&facts, architecture, "you said no"));

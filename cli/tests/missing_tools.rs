@@ -128,3 +128,57 @@ fn a_wish_that_makes_no_sense_is_wrong_use() {
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("'maybe'"), "{error}");
 }
+
+#[test]
+fn a_network_that_is_gone_is_named_and_a_second_run_completes() {
+    let host = FakeHost::new(0);
+    host.script("apt-get", "echo \"E: Failed to fetch http://x/y.deb  Connection failed\" >&2; exit 100");
+    for _ in 0..2 {
+        let (output, error) = host.run(&["boot"], "auto");
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        let last = error.lines().last().unwrap();
+        assert!(last.contains("packages cannot be downloaded; run this again when the network is there"), "{error}");
+    }
+    let host = host.with_apt();
+    let (_, error) = host.run(&["boot"], "auto");
+    assert!(!error.contains("setting this host up failed"), "{error}");
+    assert!(host.path().join("qemu-system-aarch64").exists(), "{error}");
+}
+
+#[test]
+fn a_full_disk_is_named_and_not_tried_again() {
+    let host = FakeHost::new(0);
+    let directory = host.path().display().to_string();
+    host.script(
+        "apt-get",
+        &format!(
+            "case \"$*\" in *--print-uris*) exit 0 ;; esac; echo \"$*\" >> {directory}/log\n\
+             echo \"E: You don't have enough free space in /var/cache/apt/archives/.\" >&2; exit 100"
+        ),
+    );
+    let (output, error) = host.run(&["boot"], "auto");
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("the disk is full; make room and run this again"), "{error}");
+    assert_eq!(host.log().lines().count(), 1, "{}", host.log());
+}
+
+#[test]
+fn an_interrupted_installation_is_finished_first() {
+    let host = FakeHost::new(0);
+    let directory = host.path().display().to_string();
+    host.script("dpkg", &format!("echo \"dpkg $*\" >> {directory}/log; : > {directory}/finished"));
+    host.script(
+        "apt-get",
+        &format!(
+            "case \"$*\" in *--print-uris*|*update*) exit 0 ;; esac; echo \"apt-get $*\" >> {directory}/log\n\
+             [ -e {directory}/finished ] && exit 0\n\
+             echo \"E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.\" >&2\n\
+             exit 100"
+        ),
+    );
+    host.run(&["boot"], "auto");
+    let log = host.log();
+    let lines: Vec<_> = log.lines().collect();
+    assert!(matches!(lines[..], [_, "dpkg --configure -a", _]), "{log}");
+    assert!(lines[2].contains("--fix-broken install"), "{log}");
+}

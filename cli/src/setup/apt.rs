@@ -39,7 +39,7 @@ fn read_price(text: &str) -> String {
 /// [`SetupError::Step`], also if only some of them cannot be had.
 pub fn update(privilege: Privilege) -> Result<(), SetupError> {
     let command = &mut as_root("apt-get", privilege);
-    command.args(["-o", LOCK_TIMEOUT, "-qq", "update"]);
+    command.args(OPTIONS).args(["-qq", "update"]);
     let said = run_and_listen(command)?;
     // apt is content with lists that it could not fetch.
     if said.contains("Failed to fetch") { Err(step(command, reason(&said))) } else { Ok(()) }
@@ -52,25 +52,41 @@ pub fn update(privilege: Privilege) -> Result<(), SetupError> {
 pub fn install(packages: &[&str], privilege: Privilege) -> Result<(), SetupError> {
     let install = |options: &[&str]| {
         let mut command = as_root("apt-get", privilege);
-        command.args(["-o", LOCK_TIMEOUT, "-y", "--no-install-recommends", "--no-remove"]).args(options);
+        command.args(OPTIONS).args(["-y", "--no-install-recommends", "--no-remove"]).args(options);
         run_and_listen(command.arg("install").args(packages))
     };
     let Err(first) = install(&[]) else { return Ok(()) };
-    match &first {
-        SetupError::Step { reason, .. } if reason.starts_with(FULL) => return Err(first),
-        SetupError::Step { reason, .. } if reason.contains("dpkg --configure -a") => {
-            tell("reveille: finishing an installation that was interrupted");
-            run_and_listen(as_root("dpkg", privilege).args(["--configure", "-a"]))?;
-        }
-        _ => {}
+    let because = |cause: &str| matches!(&first, SetupError::Step { reason, .. } if reason.contains(cause));
+    if because(FULL) {
+        return Err(first);
+    }
+    if because("dpkg --configure -a") {
+        tell("reveille: finishing an installation that was interrupted");
+        run_and_listen(as_root("dpkg", privilege).args(["--configure", "-a"]))?;
     }
     tell("reveille: trying again with fresh lists of packages");
-    let lists = update(privilege);
-    // If the lists are at fault, that says more than what is missing for it.
-    install(&["--fix-broken"]).map(drop).map_err(|second| lists.err().unwrap_or(second))
+    // Lists that cannot be had need not be those that matter, unless there is no network at all.
+    if update(privilege).is_err() && because(OFFLINE) {
+        return Err(first);
+    }
+    install(&["--fix-broken"]).map(drop)
 }
 
-const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
+/// For every apt-get: to wait for another, and to give up on a server that falls silent. Timeouts add up over packages; so it
+/// is rather the whole step that is tried again.
+pub const OPTIONS: &[&str] = &[
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "Acquire::Retries=0",
+    "-o",
+    "Acquire::http::Timeout=10",
+    "-o",
+    "Acquire::https::Timeout=10",
+];
+
+/// That nobody is asked, and that complaints can be read.
+const ENVIRONMENT: &[&str] = &["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
 
 fn as_root(program: &str, privilege: Privilege) -> Command {
     let mut command = match privilege {
@@ -81,7 +97,7 @@ fn as_root(program: &str, privilege: Privilege) -> Command {
         }
         Privilege::Root | Privilege::None => Command::new("env"),
     };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", program]);
+    command.args(ENVIRONMENT).arg(program);
     command
 }
 
@@ -125,14 +141,17 @@ fn run_and_listen(command: &mut Command) -> Result<String, SetupError> {
 /// How long to listen to a program that has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The error of a command, which is shown without what matters to programs only.
 fn step(command: &Command, reason: String) -> SetupError {
-    let words = iter::once(command.get_program()).chain(command.get_args());
-    let command = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let words = iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy());
+    let matters = |word: &str| word != "env" && !ENVIRONMENT.contains(&word) && !OPTIONS.contains(&word);
+    let command = words.filter(|word| matters(word)).collect::<Vec<_>>().join(" ");
     SetupError::Step { command, reason }
 }
 
-/// What is said of a full disk.
+/// What is said of a full disk, and of a network that is not there.
 const FULL: &str = "the disk is full";
+const OFFLINE: &str = "packages cannot be downloaded";
 
 /// Why apt, dpkg or the host failed, in words for people, from their English `complaints`.
 #[must_use]
@@ -145,14 +164,18 @@ pub fn reason(complaints: &str) -> String {
         "Could not connect",
         "Unable to connect",
     ];
-    let line_with = |parts: &[&str]| complaints.lines().find(|line| parts.iter().any(|part| line.contains(part)));
+    let line_with = |parts: &[&str]| {
+        // What a server does not have, old lists are to blame for.
+        let mut lines = complaints.lines().filter(|line| !line.contains(" 404 "));
+        lines.find(|line| parts.iter().any(|part| line.contains(part)))
+    };
     let errors = || complaints.lines().filter(|line| line.starts_with("E:"));
     let plain = |line: &str| line.trim_start_matches("E: ").trim_start_matches("W: ").trim().to_owned();
     if let Some(line) = line_with(NO_ROOM) {
         return format!("{FULL}; make room and run this again: {}", plain(line));
     }
     if let Some(line) = line_with(NO_NETWORK) {
-        return format!("packages cannot be downloaded; run this again when the network is there: {}", plain(line));
+        return format!("{OFFLINE}; run this again when the network is there: {}", plain(line));
     }
     let line = errors().next().or_else(|| complaints.lines().rfind(|line| !line.trim().is_empty()));
     line.map_or_else(|| "it did not say why".into(), plain)
@@ -186,6 +209,8 @@ mod tests {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         assert_eq!(command.get_program(), "sudo");
         assert!(words.starts_with(&["-n".into(), "env".into(), "DEBIAN_FRONTEND=noninteractive".into()]));
+        let SetupError::Step { command, .. } = step(&command, String::new()) else { unreachable!() };
+        assert_eq!(command, "sudo -n apt-get");
     }
 
     #[test]
@@ -211,6 +236,7 @@ mod tests {
                 "the disk is full; make room and run this again: \
                  cannot copy: write failed (No space left on device)",
             ),
+            ("E: Failed to fetch http://x/y.deb  404  Not Found\n", "Failed to fetch http://x/y.deb  404  Not Found"),
             ("W: old\nE: Unable to locate package x\nE: second\n", "Unable to locate package x"),
             ("tar: broken\n\n", "tar: broken"),
             ("", "it did not say why"),
