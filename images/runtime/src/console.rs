@@ -1,5 +1,6 @@
 //! The console: the UART that the devicetree's `/chosen/stdout-path` names, as the firmware or boot loader has set it up.
 
+mod input;
 mod ns16550;
 mod pl011;
 
@@ -10,6 +11,7 @@ use core::ptr::NonNull;
 
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
+pub use input::{init_input, read_byte, read_line, wait_for_byte};
 use reveille_trace_format::{Record, write_record};
 
 use crate::arch::memory_map;
@@ -20,6 +22,12 @@ use crate::lock::IrqLock;
 trait Uart: Send {
     /// Sends `byte`, once there is room for it.
     fn send(&mut self, byte: u8);
+
+    /// The next byte that has come, if there is one.
+    fn receive(&mut self) -> Option<u8>;
+
+    /// Has it interrupt while there is something to receive.
+    fn enable_receive_interrupt(&mut self);
 }
 
 /// A driver, and the devices that it is for.

@@ -89,6 +89,29 @@ pub fn interrupt_cells(fdt: &Fdt<'_>, node: FdtNode<'_>) -> Option<u32> {
     u32_property(parent, "#interrupt-cells")
 }
 
+/// An interrupt of `node`, the one at `place` of its `interrupts`, as all of Arm's interrupt controllers describe them; `None` if
+/// there is none, or it is another controller's.
+#[must_use]
+pub fn interrupt(fdt: &Fdt<'_>, node: FdtNode<'_>, place: usize) -> Option<Interrupt> {
+    const EDGES: u32 = 3;
+    let size = interrupt_cells(fdt, node).unwrap_or(3) as usize * size_of::<u32>();
+    let interrupts = node.property("interrupts")?;
+    let cells = interrupts.value().get(place * size..)?.first_chunk::<12>()?;
+    let cell = |position: usize| cells[position * 4..][..4].iter().fold(0, |cell, &byte| cell << 8 | u32::from(byte));
+    Some(Interrupt { is_private: cell(0) == 1, number: cell(1), is_edge: cell(2) & EDGES != 0 })
+}
+
+/// An interrupt, as a devicetree describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// Each CPU has its own. Otherwise it is one that all CPUs share.
+    pub is_private: bool,
+    /// Its number among those of its kind.
+    pub number: u32,
+    /// It is an edge of its signal, and not a level.
+    pub is_edge: bool,
+}
+
 /// An address in `/chosen`: one or two cells, as boot loaders write them.
 #[must_use]
 pub fn chosen_address(fdt: &Fdt<'_>, name: &str) -> Option<usize> {

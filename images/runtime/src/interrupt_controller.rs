@@ -1,10 +1,15 @@
 //! The interrupt controller of the machine, whichever it is.
 
+use alloc::vec::Vec;
+
 use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
 
+use crate::cpus::next_active;
 use crate::ipi::Ipi;
-use crate::{arch, ipi, thread};
+use crate::lock::IrqLock;
+use crate::per_cpu::smp_processor_id;
+use crate::{arch, devicetree, ipi, thread};
 
 /// What a CPU was interrupted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +18,8 @@ pub enum Interrupt {
     Ipi(Ipi),
     /// This CPU's timer.
     Timer,
-    /// Something nobody asked for, by the controller's number.
-    Unknown(u32),
+    /// One that all CPUs share, by the controller's number.
+    Shared(u32),
 }
 
 /// What a driver of an interrupt controller does.
@@ -37,6 +42,16 @@ pub trait InterruptController: Sync {
     /// Keeps every interrupt from this CPU, which has the id `hw_id` and took them: also those that are pending do not wake it
     /// any more. Afterwards the CPU may be initialised again, whether it was off meanwhile or not.
     fn disable_this_cpu(&self, hw_id: HwId);
+
+    /// Has `cpu`, which takes interrupts, take the shared interrupt that a devicetree describes as `interrupt`: the controller's
+    /// number of it.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn enable_shared(&self, interrupt: devicetree::Interrupt, cpu: CpuIndex) -> Result<u32, &'static str>;
+
+    /// Has `cpu`, which takes interrupts, take a shared interrupt that was enabled for another.
+    fn route_shared(&self, number: u32, cpu: CpuIndex);
 
     /// Interrupts `cpu`, which takes interrupts. What this CPU wrote before is visible to the handler.
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi);
@@ -95,6 +110,58 @@ pub(crate) fn handle() {
     controller().handle(|interrupt| match interrupt {
         Interrupt::Ipi(ipi) => ipi::handle(ipi),
         Interrupt::Timer => thread::timer_interrupt(),
-        Interrupt::Unknown(number) => crate::println!("unexpected interrupt {number}"),
+        Interrupt::Shared(number) => match handler_of(number) {
+            Some(handler) => handler(),
+            None => crate::println!("unexpected interrupt {number}"),
+        },
     });
+}
+
+/// A shared interrupt that somebody asked for.
+struct Request {
+    number: u32,
+    cpu: CpuIndex,
+    handler: fn(),
+}
+
+static REQUESTS: IrqLock<Vec<Request>> = IrqLock::new(Vec::new());
+
+fn handler_of(number: u32) -> Option<fn()> {
+    REQUESTS.lock().iter().find(|request| request.number == number).map(|request| request.handler)
+}
+
+/// Has `handler` called for the shared interrupt `interrupt`: on `cpu`, until that goes down (Linux's `request_irq`).
+///
+/// # Errors
+/// Why the interrupt cannot be had.
+pub fn request(interrupt: devicetree::Interrupt, cpu: CpuIndex, handler: fn()) -> Result<(), &'static str> {
+    // With the lock held: the interrupt may come before it is entered, and then waits for the handler.
+    let mut requests = REQUESTS.lock();
+    let number = controller().enable_shared(interrupt, cpu)?;
+    requests.push(Request { number, cpu, handler });
+    Ok(())
+}
+
+/// Has active CPUs take the shared interrupts that this CPU took: how many those were. This CPU is no longer active, and masks
+/// interrupts (Linux's `irq_migrate_all_off_this_cpu`).
+///
+/// # Panics
+/// No other CPU is active.
+pub fn migrate_shared() -> usize {
+    let own = smp_processor_id();
+    let mut target = own;
+    let mut moved = 0;
+    for request in REQUESTS.lock().iter_mut().filter(|request| request.cpu == own) {
+        target = next_active(target, own).expect("a CPU goes down while another is active");
+        controller().route_shared(request.number, target);
+        request.cpu = target;
+        moved += 1;
+    }
+    moved
+}
+
+/// The CPU that takes each shared interrupt which somebody asked for, by the controller's number.
+#[must_use]
+pub fn shared() -> Vec<(u32, CpuIndex)> {
+    REQUESTS.lock().iter().map(|request| (request.number, request.cpu)).collect()
 }

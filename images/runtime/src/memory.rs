@@ -128,8 +128,9 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let free =
         largest_gap(ram.as_slice(), reserved.as_slice(), &mapped).ok_or("there is no free memory near the image")?;
 
-    // Up to four stacks for each possible CPU, but at most half of what there is.
-    let stacks = (MAX_CPUS * 4 * STACK_SLOT).min((free.end - free.start) / 2);
+    // Up to six stacks for each possible CPU (of its idle thread, its hotplug thread, its worker, and whatever else runs there),
+    // but at most half of what there is.
+    let stacks = (MAX_CPUS * 6 * STACK_SLOT).min((free.end - free.start) / 2);
     let start = free.start.next_multiple_of(STACK_SLOT);
     let stacks = start..(start + stacks) & !(STACK_SLOT - 1);
     // SAFETY: the range is memory that nothing else uses, mapped by the first tables and by the final ones.

@@ -8,7 +8,7 @@ use dtoolkit::fdt::FdtNode;
 use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::ReadWrite;
 use uart_16550::spec::NUM_REGISTERS;
-use uart_16550::spec::registers::{LSR, offsets};
+use uart_16550::spec::registers::{IER, LSR, offsets};
 
 use super::{Driver, Uart, map_registers};
 use crate::devicetree;
@@ -58,11 +58,22 @@ impl Ns16550 {
         unsafe { UniqueMmioPointer::new(self.base.add(index << self.shift).cast()) }
     }
 
+    fn read(&mut self, index: usize) -> u8 {
+        match self.width {
+            Width::Byte => self.register::<u8>(index).read(),
+            Width::Word => self.register::<u32>(index).read() as u8,
+        }
+    }
+
+    fn write(&mut self, index: usize, value: u8) {
+        match self.width {
+            Width::Byte => self.register::<u8>(index).write(value),
+            Width::Word => self.register::<u32>(index).write(u32::from(value)),
+        }
+    }
+
     fn line_status(&mut self) -> LSR {
-        LSR::from_bits_retain(match self.width {
-            Width::Byte => self.register::<u8>(offsets::LSR).read(),
-            Width::Word => self.register::<u32>(offsets::LSR).read() as u8,
-        })
+        LSR::from_bits_retain(self.read(offsets::LSR))
     }
 }
 
@@ -71,9 +82,14 @@ impl Uart for Ns16550 {
         while !self.line_status().contains(LSR::THR_EMPTY) {
             core::hint::spin_loop();
         }
-        match self.width {
-            Width::Byte => self.register::<u8>(offsets::DATA).write(byte),
-            Width::Word => self.register::<u32>(offsets::DATA).write(u32::from(byte)),
-        }
+        self.write(offsets::DATA, byte);
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        self.line_status().contains(LSR::DATA_READY).then(|| self.read(offsets::DATA))
+    }
+
+    fn enable_receive_interrupt(&mut self) {
+        self.write(offsets::IER, IER::DATA_READY.bits());
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use arm_pl011_uart::{PL011Registers, UniqueMmioPointer};
+use arm_pl011_uart::{Interrupts, PL011Registers, UniqueMmioPointer};
 use dtoolkit::fdt::FdtNode;
 
 use super::{Driver, Uart, map_registers};
@@ -27,5 +27,20 @@ impl Uart for Pl011 {
             core::hint::spin_loop();
         }
         self.0.write_word(byte);
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        loop {
+            // An error is that of one byte, which is lost, or of those before it.
+            if let Ok(byte) = self.0.read_word() {
+                return byte;
+            }
+        }
+    }
+
+    fn enable_receive_interrupt(&mut self) {
+        self.0.clear_interrupts(Interrupts::all());
+        // The second comes for what has waited in the FIFO for a while.
+        self.0.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     }
 }

@@ -122,6 +122,32 @@ impl Registers {
         field!(self.distributor, isenabler).get(0).expect("the private interrupts").write(interrupts);
     }
 
+    /// Has the CPU interfaces of `targets` take the interrupt `number`.
+    fn set_targets(&mut self, number: u32, targets: u32) {
+        let mut all = field!(self.distributor, itargetsr);
+        let mut word = all.get(number as usize / 4).expect("the targets of four interrupts in each word");
+        let shift = number % 4 * 8;
+        // SAFETY: reading the targets has no side effect, and an interrupt may be given to any interface.
+        unsafe {
+            let others = word.read_unsafe() & !(0xff << shift);
+            word.write_unsafe(others | targets << shift);
+        }
+    }
+
+    /// Has the CPU interfaces of `targets` take the shared interrupt `number`, and lets it in.
+    fn enable_shared(&mut self, number: u32, is_edge: bool, targets: u32) {
+        let (word, place) = (number as usize / 16, number % 16 * 2);
+        let mut configuration = field!(self.distributor, icfgr);
+        let mut configuration = configuration.get(word).expect("the configuration of 16 interrupts in each word");
+        let others = configuration.read() & !(0b10 << place);
+        configuration.write(others | u32::from(is_edge) << (place + 1));
+        let mut priorities = field!(self.distributor, ipriorityr);
+        priorities.get(number as usize / 4).expect("the priorities of four interrupts").write(PRIORITIES);
+        self.set_targets(number, targets);
+        let mut enable = field!(self.distributor, isenabler);
+        enable.get(number as usize / 32).expect("a word for every 32 interrupts").write(1 << (number % 32));
+    }
+
     fn acknowledge(&mut self) -> u32 {
         field!(self.cpu_interface, iar).read()
     }
@@ -154,6 +180,21 @@ impl InterruptController for GicV2 {
         self.0.lock().disable_this_cpu();
     }
 
+    fn enable_shared(&self, interrupt: devicetree::Interrupt, cpu: CpuIndex) -> Result<u32, &'static str> {
+        let mut registers = self.0.lock();
+        let number = interrupt.number.checked_add(32).ok_or("the GIC has no such interrupt")?;
+        let count = field!(registers.distributor, typer).read().num_irqs().min(FIRST_SPECIAL);
+        if interrupt.is_private || number >= count {
+            return Err("the GIC has no such interrupt");
+        }
+        registers.enable_shared(number, interrupt.is_edge, INTERFACE.of(cpu).load(Ordering::Relaxed));
+        Ok(number)
+    }
+
+    fn route_shared(&self, number: u32, cpu: CpuIndex) {
+        self.0.lock().set_targets(number, INTERFACE.of(cpu).load(Ordering::Relaxed));
+    }
+
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {
         let target = INTERFACE.of(cpu).load(Ordering::Relaxed);
         let mut registers = self.0.lock();
@@ -173,7 +214,7 @@ impl InterruptController for GicV2 {
             handler(match Ipi::from_number(number) {
                 Some(ipi) => Interrupt::Ipi(ipi),
                 None if number == timer::interrupt() => Interrupt::Timer,
-                None => Interrupt::Unknown(number),
+                None => Interrupt::Shared(number),
             });
             self.0.lock().end(acknowledged);
         }

@@ -7,7 +7,7 @@ use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{
     GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget, SgiTargetGroup,
 };
-use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
+use arm_gic::{IntId, InterruptGroup, Trigger, UniqueMmioPointer};
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use reveille::{CpuIndex, HwId};
@@ -17,6 +17,7 @@ use super::gic::map;
 use super::timer;
 use crate::interrupt_controller::{Interrupt, InterruptController};
 use crate::ipi::Ipi;
+use crate::lock::IrqLock;
 use crate::{cpus, devicetree};
 
 /// What the devicetree calls it.
@@ -26,6 +27,7 @@ const LOWEST_PRIORITY: u8 = 0xff;
 
 /// The controller, with the redistributor of every CPU that the machine can have.
 pub struct GicV3 {
+    distributor: IrqLock<GicDistributor<'static>>,
     /// By affinity, ascending.
     redistributors: Vec<(HwId, NonNull<GicrSgi>)>,
 }
@@ -74,7 +76,7 @@ impl GicV3 {
             }
         }
         redistributors.sort_unstable_by_key(|&(hw_id, _)| hw_id);
-        Ok(Self { redistributors })
+        Ok(Self { distributor: IrqLock::new(distributor), redistributors })
     }
 }
 
@@ -153,6 +155,27 @@ impl InterruptController for GicV3 {
         self.clear_private(hw_id, u32::MAX);
     }
 
+    fn enable_shared(&self, interrupt: devicetree::Interrupt, cpu: CpuIndex) -> Result<u32, &'static str> {
+        let mut distributor = self.distributor.lock();
+        if interrupt.is_private || interrupt.number >= distributor.typer().num_spis() {
+            return Err("the GIC has no such interrupt");
+        }
+        let id = IntId::spi(interrupt.number);
+        let trigger = if interrupt.is_edge { Trigger::Edge } else { Trigger::Level };
+        let enabled = distributor
+            .set_interrupt_priority(id, PRIORITY)
+            .and_then(|()| distributor.set_trigger(id, trigger))
+            .and_then(|()| distributor.set_routing(id, Some(cpus::hw_id(cpu).0)))
+            .and_then(|()| distributor.enable_interrupt(id, true));
+        enabled.map(|()| id.into()).map_err(|_| "the distributor refuses an interrupt")
+    }
+
+    fn route_shared(&self, number: u32, cpu: CpuIndex) {
+        let id = IntId::try_from(number).expect("the number of an interrupt that was enabled");
+        let routed = self.distributor.lock().set_routing(id, Some(cpus::hw_id(cpu).0));
+        routed.expect("the distributor has accepted the interrupt before");
+    }
+
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {
         let [aff0, aff1, aff2, _, aff3, ..] = cpus::hw_id(cpu).0.to_le_bytes();
         let target =
@@ -169,7 +192,7 @@ impl InterruptController for GicV3 {
             handler(match Ipi::from_number(number) {
                 Some(ipi) => Interrupt::Ipi(ipi),
                 None if number == timer::interrupt() => Interrupt::Timer,
-                None => Interrupt::Unknown(number),
+                None => Interrupt::Shared(number),
             });
         }) {}
     }

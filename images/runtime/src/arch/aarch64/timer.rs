@@ -6,7 +6,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arm_gic::IntId;
-use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 
@@ -35,21 +35,13 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let (name, place) = if is_at_el2() { (b"hyp-phys".as_slice(), 3) } else { (b"virt".as_slice(), 2) };
     let names = node.property("interrupt-names");
     let named = names.and_then(|names| names.value().split(|&byte| byte == 0).position(|other| other == name));
-    let [kind, number] =
-        read_interrupt(fdt, node, named.unwrap_or(place)).ok_or("the timer has no interrupt for its level")?;
-    if kind != 1 || number > 15 {
+    let interrupt = devicetree::interrupt(fdt, node, named.unwrap_or(place));
+    let interrupt = interrupt.ok_or("the timer has no interrupt for its level")?;
+    if !interrupt.is_private || interrupt.number > 15 {
         return Err("the timer's interrupt is no private one");
     }
-    INTERRUPT.store(u32::from(IntId::ppi(number)), Ordering::Relaxed);
+    INTERRUPT.store(u32::from(IntId::ppi(interrupt.number)), Ordering::Relaxed);
     Ok(())
-}
-
-/// The first two cells of an interrupt of `node`: its kind and number, as all GICs have them.
-fn read_interrupt(fdt: &Fdt<'_>, node: FdtNode<'_>, place: usize) -> Option<[u32; 2]> {
-    let size = devicetree::interrupt_cells(fdt, node).unwrap_or(3) as usize * size_of::<u32>();
-    let interrupts = node.property("interrupts")?;
-    let [a, b, c, d, e, f, g, h] = *interrupts.value().get(place * size..)?.first_chunk()?;
-    Some([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])])
 }
 
 /// The interrupt of the timer.
