@@ -108,6 +108,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Writes an event. On the ring's own CPU only, with its MMU and caches on.
+    #[inline]
     pub fn record(&self, event: Event) {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         if !self.entries.is_empty() {

@@ -78,6 +78,8 @@ pub struct Step<'a> {
     name: &'static str,
     section: Section,
     order: u16,
+    /// Behind all others of its section.
+    last: bool,
     cant_stop: bool,
     callbacks: Callbacks<'a>,
 }
@@ -87,14 +89,25 @@ impl<'a> Step<'a> {
     /// form `subsystem:section`.
     #[must_use]
     pub const fn new(section: Section, order: u16, name: &'static str) -> Self {
-        Self { name, section, order, cant_stop: false, callbacks: Callbacks::Single { startup: None, teardown: None } }
+        Self {
+            name,
+            section,
+            order,
+            last: false,
+            cant_stop: false,
+            callbacks: Callbacks::Single { startup: None, teardown: None },
+        }
+    }
+
+    const fn library(section: Section, name: &'static str) -> Self {
+        Self { last: true, ..Self::new(section, 0, name) }
     }
 
     /// A step that has instances, which come and go while the system runs ([`super::Hotplug::add_instance`]).
     #[must_use]
     pub const fn multi(section: Section, order: u16, name: &'static str, instances: &'a Instances) -> Self {
         let callbacks = Callbacks::Multi { instances, startup: None, teardown: None };
-        Self { name, section, order, cant_stop: false, callbacks }
+        Self { name, section, order, last: false, cant_stop: false, callbacks }
     }
 
     /// The same with this startup.
@@ -191,8 +204,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn key(&self) -> (Section, u16) {
-        (self.section, self.order)
+    fn key(&self) -> (Section, bool, u16) {
+        (self.section, self.last, self.order)
     }
 }
 
@@ -211,6 +224,12 @@ impl fmt::Display for HotplugState {
     }
 }
 
+/// The library's own two. The orders of users' steps lie between.
+static BRINGUP_STEP: Step<'static> = Step::library(Section::Prepare, "cpu:bringup");
+static AP_ONLINE_STEP: Step<'static> = Step::library(Section::Starting, "ap:online");
+const BRINGUP: &Step<'static> = &BRINGUP_STEP;
+const AP_ONLINE: &Step<'static> = &AP_ONLINE_STEP;
+
 /// How many steps a table holds.
 pub const MAX_STEPS: usize = 64;
 
@@ -224,7 +243,7 @@ pub const MAX_STEPS: usize = 64;
 /// `cpu:bringup` and `ap:online` are the library's own, and count as steps.
 #[derive(Clone, Copy)]
 pub struct StepTable<'a> {
-    steps: [&'a Step<'a>; MAX_STEPS],
+    steps: [&'a Step<'a>; MAX_STEPS + 2],
     /// How many of each section.
     prepare: u16,
     starting: u16,
@@ -242,19 +261,12 @@ pub enum TableError {
     SamePlace(&'static str, &'static str),
 }
 
-/// What stands at a place of the table.
-#[derive(Clone, Copy)]
-pub(super) enum Entry<'a> {
-    Step(&'a Step<'a>),
-    Bringup,
-    ApOnline,
-}
-
 impl<'a> StepTable<'a> {
     /// A table without steps: a CPU is kicked, and comes online.
     pub const EMPTY: Self = {
-        const NONE: &Step<'static> = &Step::new(Section::Online, 0, "none");
-        Self { steps: [NONE; MAX_STEPS], prepare: 0, starting: 0, online: 0 }
+        let mut steps = [AP_ONLINE; MAX_STEPS + 2];
+        steps[0] = BRINGUP;
+        Self { steps, prepare: 0, starting: 0, online: 0 }
     };
 
     /// The table of these steps, whatever order they come in: those of a link-time table (`linkme`) come in any.
@@ -263,12 +275,13 @@ impl<'a> StepTable<'a> {
     /// [`TableError`].
     pub fn collect(steps: impl IntoIterator<Item = &'a Step<'a>>) -> Result<Self, TableError> {
         let mut table = Self::EMPTY;
-        for (count, step) in steps.into_iter().enumerate() {
+        for step in steps {
+            let count = usize::from(table.online().0);
             let place = table.steps[..count].partition_point(|other| other.key() < step.key());
             if let Some(other) = table.steps[..count].get(place).filter(|other| other.key() == step.key()) {
                 return Err(TableError::SamePlace(other.name, step.name));
             }
-            if count == MAX_STEPS {
+            if count == table.steps.len() {
                 return Err(TableError::TooMany);
             }
             table.steps.copy_within(place..count, place + 1);
@@ -310,17 +323,9 @@ impl<'a> StepTable<'a> {
         HotplugState(self.prepare + self.starting + 2 + self.online)
     }
 
-    pub(super) fn entry(&self, position: u16) -> Option<Entry<'a>> {
-        let starting = self.prepare + 1;
-        let online = self.ap_online().0;
-        Some(match position {
-            _ if position >= self.online().0 => return None,
-            _ if position == self.prepare => Entry::Bringup,
-            _ if position + 1 == online => Entry::ApOnline,
-            _ if position < starting => Entry::Step(self.steps[usize::from(position)]),
-            _ if position < online => Entry::Step(self.steps[usize::from(position) - 1]),
-            _ => Entry::Step(self.steps[usize::from(position) - 2]),
-        })
+    /// The step that leads from the state `position` to the next.
+    pub(super) fn step(&self, position: u16) -> &'a Step<'a> {
+        self.steps[usize::from(position)]
     }
 
     /// The step that a CPU has passed last when it is in `state` (Linux's `cpuhp_get_step`); `offline` for none.
@@ -334,39 +339,29 @@ impl<'a> StepTable<'a> {
 
     /// The name of the step that leads from the state `position` to the next.
     pub(super) fn name_at(&self, position: u16) -> &'static str {
-        match self.entry(position) {
-            Some(Entry::Step(step)) => step.name,
-            Some(Entry::Bringup) => "cpu:bringup",
-            Some(Entry::ApOnline) => "ap:online",
-            None => "?",
-        }
+        self.step(position).name
     }
 
     /// The place of `step`, which is this very one (not one that is equal to it).
     pub(super) fn position(&self, step: &Step<'_>) -> Option<u16> {
-        (0..self.online().0).find(
-            |&position| matches!(self.entry(position), Some(Entry::Step(other)) if core::ptr::addr_eq(other, step)),
-        )
+        (0..self.online().0).find(|&position| core::ptr::addr_eq(self.step(position), step))
     }
 
     /// Whether a CPU may be held in `state`: not where it runs and is not online yet, nor at a step that says so.
     #[must_use]
     pub fn can_hold(&self, state: HotplugState) -> bool {
         let between = state > self.prepared() && state < self.ap_online();
-        let cant_stop = state.0.checked_sub(1).and_then(|position| self.entry(position));
-        let cant_stop = matches!(cant_stop, Some(Entry::Step(step)) if step.cant_stop);
-        state <= self.online() && !between && !cant_stop
+        let can_stop = |position| !self.step(position).cant_stop;
+        state <= self.online() && !between && state.0.checked_sub(1).is_none_or(can_stop)
     }
 
     /// Every state above [`HotplugState::OFFLINE`], the section of the step that leads there (`None` for the library's own
     /// two), and its name.
     pub fn states(&self) -> impl Iterator<Item = (HotplugState, Option<Section>, &'static str)> + '_ {
         (0..self.online().0).map(|position| {
-            let section = match self.entry(position) {
-                Some(Entry::Step(step)) => Some(step.section),
-                _ => None,
-            };
-            (HotplugState(position + 1), section, self.name_at(position))
+            let step = self.step(position);
+            let own = core::ptr::addr_eq(step, BRINGUP) || core::ptr::addr_eq(step, AP_ONLINE);
+            (HotplugState(position + 1), (!own).then_some(step.section), step.name)
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::Hotplug;
 use super::instances::Instance;
 use super::slot::Failure;
-use super::step::{Direction, Entry, HotplugState, StepError};
+use super::step::{Direction, HotplugState, StepError};
 use crate::cpu::CpuIndex;
 
 /// What one step's callback came to: its error, and that of undoing the instances before.
@@ -12,7 +12,7 @@ type Invoked = Result<(), (StepError, Option<StepError>)>;
 impl Hotplug<'_> {
     /// Calls what the step at `position` has for this direction (Linux's `cpuhp_invoke_callback`).
     pub(super) fn invoke(&self, cpu: CpuIndex, position: u16, direction: Direction) -> Invoked {
-        let Some(Entry::Step(step)) = self.steps.entry(position) else { return Ok(()) };
+        let step = self.steps.step(position);
         match step.instances() {
             None => step.call(cpu, None, direction).map_err(|error| (error, None)),
             Some(instances) => {
@@ -38,8 +38,7 @@ impl Hotplug<'_> {
         instance: Instance,
         direction: Direction,
     ) -> Result<(), StepError> {
-        let Some(Entry::Step(step)) = self.steps.entry(position) else { return Ok(()) };
-        step.call(cpu, Some(instance), direction)
+        self.steps.step(position).call(cpu, Some(instance), direction)
     }
 
     /// Takes `cpu` from the state that it is in to `to`, on the CPU where these steps run. If a step fails, those that were
