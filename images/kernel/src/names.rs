@@ -13,7 +13,7 @@ reveille::names! {
     // The others.
     secondary_entry, secondary_startup, __cpu_setup, __enable_mmu, __secondary_switched, secondary_start_kernel,
     cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, arch_timer_starting_cpu, sched_cpu_starting, set_cpu_online,
-    cpu_startup_entry, cpuhp_thread_fun, sched_cpu_activate,
+    cpu_startup_entry, cpuhp_thread_fun, workqueue_online_cpu, lockup_detector_online_cpu, sched_cpu_activate,
     // The library's.
     kick, online, active,
 }

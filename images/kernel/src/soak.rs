@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use reveille::hotplug::HotplugError;
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::thread::Completion;
-use reveille_runtime::{clock, ipi, println, thread};
+use reveille_runtime::{clock, ipi, println, thread, work};
 
 use crate::hotplug::{self, Done};
 use crate::proof::Proof;
@@ -42,6 +42,7 @@ struct Soak {
     already: AtomicU32,
     calls: Tally,
     work: Tally,
+    threads: Tally,
     transitions: IrqLock<Vec<u32>>,
     failures: IrqLock<Vec<(CpuIndex, HotplugError)>>,
     ended: Completion,
@@ -55,6 +56,34 @@ struct Tally {
     done: AtomicU32,
 }
 
+impl Tally {
+    fn note(&self, accepted: bool) {
+        let count = if accepted { &self.accepted } else { &self.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn do_one(&self) {
+        core::hint::black_box((0..1_000_u64).fold(0, u64::wrapping_add));
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn value(count: &AtomicU32) -> u32 {
+        count.load(Ordering::Relaxed)
+    }
+
+    /// Whether all that was accepted is done, and no more.
+    fn is_even(&self) -> bool {
+        Self::value(&self.done) == Self::value(&self.accepted)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [done, accepted, refused] = [&self.done, &self.accepted, &self.refused].map(Self::value);
+        write!(f, "{done} of {accepted} done, {refused} refused")
+    }
+}
+
 /// How many calls were answered: they carry a number, and no reference.
 static ANSWERED: AtomicU32 = AtomicU32::new(0);
 
@@ -66,6 +95,7 @@ pub fn run(options: Options) -> Proof {
         already: AtomicU32::new(0),
         calls: Tally::default(),
         work: Tally::default(),
+        threads: Tally::default(),
         transitions: IrqLock::new(Vec::with_capacity(2 * options.cycles as usize + 1024)),
         failures: IrqLock::new(Vec::new()),
         ended: Completion::new(),
@@ -103,6 +133,7 @@ fn storm(soak: &Arc<Soak>, home: CpuIndex, mut random: Rng) {
         let mut any = || CpuIndex::new(random.usize(..cpus)).unwrap_or(CpuIndex::BOOT);
         soak.interrupt(any());
         soak.give_work(any());
+        soak.start_thread(any());
         let cpu = any();
         match random.u8(..8) {
             1..=3 => _ = soak.note(cpu, hotplug::cpu_up(cpu)),
@@ -153,41 +184,37 @@ impl Soak {
     }
 
     fn interrupt(&self, cpu: CpuIndex) {
-        let accepted = ipi::smp_call_function_single(cpu, answer, 0).is_ok();
-        let tally = if accepted { &self.calls.accepted } else { &self.calls.refused };
-        tally.fetch_add(1, Ordering::Relaxed);
+        self.calls.note(ipi::smp_call_function_single(cpu, answer, 0).is_ok());
     }
 
+    /// A piece of work for the worker of `cpu`, which refuses it while its CPU is down.
     fn give_work(self: &Arc<Self>, cpu: CpuIndex) {
         let own = Arc::clone(self);
-        let work = move || {
-            core::hint::black_box((0..1_000_u64).fold(cpu.get() as u64, u64::wrapping_add));
-            own.work.done.fetch_add(1, Ordering::Relaxed);
-        };
-        let accepted = thread::spawn("work", cpu, work).is_ok();
-        let tally = if accepted { &self.work.accepted } else { &self.work.refused };
-        tally.fetch_add(1, Ordering::Relaxed);
+        self.work.note(work::queue_on(cpu, move || own.work.do_one()).is_ok());
+    }
+
+    /// A thread that begins on `cpu`, or on another while that is down.
+    fn start_thread(self: &Arc<Self>, cpu: CpuIndex) {
+        let own = Arc::clone(self);
+        self.threads.note(thread::spawn("work", cpu, move || own.threads.do_one()).is_ok());
     }
 
     fn wait_for_the_rest(&self) {
         let deadline = clock::now().0 + PATIENCE.as_nanos() as u64;
-        let accepted = |tally: &Tally| tally.accepted.load(Ordering::Relaxed);
-        let all = || {
-            ANSWERED.load(Ordering::Relaxed) == accepted(&self.calls)
-                && self.work.done.load(Ordering::Relaxed) == accepted(&self.work)
-        };
-        while !all() && clock::now().0 < deadline {
+        while !self.is_even() && clock::now().0 < deadline {
             thread::sleep_until(clock::ticks_after(Duration::from_millis(1)));
         }
     }
 
+    fn is_even(&self) -> bool {
+        self.calls.done.store(ANSWERED.load(Ordering::Relaxed), Ordering::Relaxed);
+        [&self.calls, &self.work, &self.threads].into_iter().all(Tally::is_even)
+    }
+
     fn proof(&self, cpus: usize) -> Proof {
-        let value = |number: &AtomicU32| number.load(Ordering::Relaxed);
-        let (called, answered) = (value(&self.calls.accepted), value(&ANSWERED));
-        let (given, done) = (value(&self.work.accepted), value(&self.work.done));
         let active = SMP.masks.active.snapshot().count();
         let failures = self.failures.lock().len();
-        let passed = called == answered && given == done && active == cpus && failures == 0;
+        let passed = self.is_even() && active == cpus && failures == 0;
         let mut times = core::mem::take(&mut *self.transitions.lock());
         times.sort_unstable();
         let median = times.get(times.len() / 2).copied().unwrap_or(0);
@@ -197,13 +224,14 @@ impl Soak {
         let _ = write!(
             detail,
             "{} cycles from {cpus} CPUs, seed {}; {} transitions, median {median} us, slowest {slowest} us; {} requests found \
-             their CPU there; {answered} of {called} calls answered, {} refused; {done} of {given} pieces of work done; {active} \
-             of {cpus} CPUs active in the end; {failures} failures",
-            value(&self.cycles),
+             their CPU there; calls: {}; work: {}; threads: {}; {active} of {cpus} CPUs active in the end; {failures} failures",
+            Tally::value(&self.cycles),
             self.options.seed,
             times.len(),
-            value(&self.already),
-            value(&self.calls.refused),
+            Tally::value(&self.already),
+            self.calls,
+            self.work,
+            self.threads,
         );
         Proof { name: "soak", passed, detail }
     }

@@ -6,6 +6,8 @@ mod irq;
 mod sched;
 mod smpboot;
 mod timer;
+mod watchdog;
+mod workqueue;
 
 use reveille::hotplug::StepError;
 use reveille::{CpuIndex, HwId};
@@ -17,12 +19,15 @@ mod order {
     /// PREPARE.
     pub const IDLE: u16 = 10;
     pub const SMPBOOT_PREPARE: u16 = 20;
-    pub const BOOT_RECORD: u16 = 30;
+    pub const WORKQUEUE_PREPARE: u16 = 30;
+    pub const BOOT_RECORD: u16 = 40;
     /// STARTING.
     pub const IRQ: u16 = 20;
     pub const TIMER: u16 = 30;
     pub const SCHED_STARTING: u16 = 40;
     /// ONLINE.
+    pub const WORKQUEUE_ONLINE: u16 = 10;
+    pub const WATCHDOG: u16 = 20;
     pub const SCHED_ACTIVE: u16 = 90;
 }
 

@@ -30,6 +30,8 @@ pub fn now() -> Instant {
 /// The counter's value at `duration` from now.
 #[must_use]
 pub fn ticks_after(duration: Duration) -> u64 {
-    let ticks = duration.as_nanos() * u128::from(timer::frequency()) / 1_000_000_000;
-    timer::ticks().saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+    let frequency = timer::frequency();
+    // A division of 128 bits would cost more than a thread switch; the frequency is some GHz at most.
+    let part = u64::from(duration.subsec_nanos()) * frequency / 1_000_000_000;
+    timer::ticks().saturating_add(duration.as_secs().saturating_mul(frequency).saturating_add(part))
 }

@@ -54,9 +54,13 @@ pub fn record_at(time: u64, kind: Kind, name: Name, value: u32) {
     }
     // A thread that moved now would write to the trace of the CPU that it was on.
     let _masked = interrupts::mask();
-    if let Some(ring) = ring(smp_processor_id()) {
-        ring.record(Event { time, kind, name, value });
-    }
+    // This CPU's own, without a look at whose it is: only the boot CPU's is elsewhere.
+    let ring = match RING.get() {
+        Some(ring) => ring,
+        None if smp_processor_id().is_boot() => &BOOT_RING,
+        None => return,
+    };
+    ring.record(Event { time, kind, name, value });
 }
 
 /// Notes that something happened on this CPU now; `value` is the other CPU it concerns, or 0.
