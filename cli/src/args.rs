@@ -29,6 +29,12 @@ pub struct Arguments {
 pub enum Action {
     /// Boot the reference kernel and show its CPUs coming up
     Boot(BootArguments),
+    /// Take CPUs down and bring them back, thousands of times, from all CPUs at once
+    ///
+    /// Meanwhile CPUs interrupt each other and work. Passes if every request came to what it asked for, every interrupt that was
+    /// accepted was answered, every piece of work was done once, and all CPUs are there in the end; says how long the median and
+    /// the slowest transition took.
+    Soak(SoakArguments),
     /// Show a saved report again
     Show(ShowArguments),
     /// Say what changed between two boots, from their saved reports
@@ -88,6 +94,41 @@ pub struct BootArguments {
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub qemu_arg: Vec<String>,
 }
+
+/// The arguments of `reveille soak`.
+#[derive(Debug, Args)]
+pub struct SoakArguments {
+    /// How many times a CPU is taken down and brought back
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub cycles: u32,
+    /// What the choices of CPUs and requests begin with; the interleaving is the machine's
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// On what.
+    #[command(flatten)]
+    pub boot: BootArguments,
+}
+
+impl SoakArguments {
+    /// What they ask for.
+    ///
+    /// # Errors
+    /// Those of [`BootArguments::options`].
+    pub fn options(&self) -> Result<BootOptions, Error> {
+        let mut options = self.boot.options()?;
+        if options.cpus < 2 {
+            return Err(Error::NothingToSoak);
+        }
+        let timeout = options.limit() + TIME_PER_CYCLE * self.cycles;
+        options.timeout = self.boot.timeout.or(Some(timeout));
+        let asked = format!("reveille.soak={} reveille.seed={}", self.cycles, self.seed);
+        options.append = Some(options.append.map_or(asked.clone(), |append| format!("{append} {asked}")));
+        Ok(options)
+    }
+}
+
+/// What a cycle may take at the most, on a busy host.
+const TIME_PER_CYCLE: Duration = Duration::from_millis(50);
 
 /// Which views of a report are asked for, beside its summary.
 #[derive(Debug, Args)]
@@ -283,6 +324,18 @@ mod tests {
             ..BootOptions::default()
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn a_soak_is_a_boot_that_is_told_to_and_has_time_for_it() {
+        let Ok(Action::Soak(arguments)) = read("reveille soak --cycles 30000 --seed 7 --cpus 8 --append nosuch") else {
+            panic!("no soak")
+        };
+        let options = arguments.options().unwrap();
+        assert_eq!(options.append.as_deref(), Some("nosuch reveille.soak=30000 reveille.seed=7"));
+        assert!(options.cpus == 8 && options.limit() > Duration::from_secs(1_500));
+        let Ok(Action::Soak(alone)) = read("reveille soak --cpus 1") else { panic!("no soak") };
+        assert!(matches!(alone.options(), Err(Error::NothingToSoak)));
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
-use crate::args::{Action, Arguments, BenchArguments, BootArguments, DiffArguments, ShowArguments, ViewArguments};
+use crate::args::{
+    Action, Arguments, BenchArguments, BootArguments, DiffArguments, ShowArguments, SoakArguments, ViewArguments,
+};
 use crate::bench::peer::Peer;
 use crate::bench::{self, BenchError};
-use crate::boot::{self, BootRun};
+use crate::boot::{self, BootOptions, BootRun};
 use crate::error::Error;
 use crate::exit::ExitStatus;
 use crate::live::Live;
@@ -37,6 +39,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     };
     let result = match action {
         Action::Boot(arguments) => boot(&arguments),
+        Action::Soak(arguments) => soak(&arguments),
         Action::Show(arguments) => show(&arguments),
         Action::Diff(arguments) => diff(&arguments),
         Action::Bench(arguments) => bench(&arguments),
@@ -49,13 +52,21 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
 }
 
 fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
-    let options = arguments.options()?;
+    boot_with(arguments, &arguments.options()?)
+}
+
+fn soak(arguments: &SoakArguments) -> Result<ExitStatus, Error> {
+    boot_with(&arguments.boot, &arguments.options()?)
+}
+
+/// Boots, and shows what `arguments` ask to see.
+fn boot_with(arguments: &BootArguments, options: &BootOptions) -> Result<ExitStatus, Error> {
     let mut files = Files::default();
     files.open(arguments.report.as_deref(), "report", Report::to_json)?;
     files.open_views(&arguments.views)?;
     let host = setup::ensure(options.machine.architecture())?;
     let image = image::build(&host, options.machine.image, &[])?;
-    let run = boot::run(&host, &image, &options, &mut Live::new(|line| print(&format!("{line}\n"))))?;
+    let run = boot::run(&host, &image, options, &mut Live::new(|line| print(&format!("{line}\n"))))?;
     if let Some(report) = &run.report {
         print("\n");
         describe(report, &arguments.views);

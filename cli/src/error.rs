@@ -28,6 +28,9 @@ pub enum Error {
         /// The most that it takes.
         limit: u32,
     },
+    /// A soak takes CPUs down, and the last one stays.
+    #[error("a soak takes at least 2 CPUs")]
+    NothingToSoak,
     /// The machine cannot enter images at that level.
     #[error("the machine {machine} cannot enter an image at EL{level}")]
     EntryLevel {

@@ -48,6 +48,7 @@ impl From<&Error> for ExitStatus {
         match error {
             Error::UnknownMachine { .. }
             | Error::CpuCount { .. }
+            | Error::NothingToSoak
             | Error::EntryLevel { .. }
             | Error::NoSuchGic { .. }
             | Error::GicCpuCount { .. }
@@ -89,6 +90,7 @@ mod tests {
         let table = [
             (Error::UnknownMachine { name: "x".into(), known: "virt".into() }, 2),
             (Error::CpuCount { machine: "virt", asked: 0, limit: 512 }, 2),
+            (Error::NothingToSoak, 2),
             (Error::Devicetree { path: "x".into(), problem: "none".into() }, 2),
             (Error::OutputPath { path: "x".into(), what: "report", source: source() }, 2),
             (Error::ReportRead { path: "x".into(), problem: "none".into() }, 2),
