@@ -119,6 +119,7 @@ impl SoakArguments {
         if options.cpus < 2 {
             return Err(Error::NothingToSoak);
         }
+        options.deadline.get_or_insert(PATIENCE);
         let timeout = options.limit() + TIME_PER_CYCLE * self.cycles;
         options.timeout = self.boot.timeout.or(Some(timeout));
         let asked = format!("reveille.soak={} reveille.seed={}", self.cycles, self.seed);
@@ -127,6 +128,8 @@ impl SoakArguments {
     }
 }
 
+/// How long a request may take unless the user says: a busy host should not decide how a soak ends.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What a cycle may take at the most, on a busy host.
 const TIME_PER_CYCLE: Duration = Duration::from_millis(50);
 

@@ -6,6 +6,7 @@ mod budgets;
 mod command;
 mod devicetrees;
 mod faults;
+mod hotplug;
 mod own_kernel;
 mod paths;
 mod wide;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         boots::TESTS,
         devicetrees::TESTS,
         faults::TESTS,
+        hotplug::TESTS,
         paths::TESTS,
         command::TESTS,
         budgets::TESTS,
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         wide::TESTS,
     ]
     .concat();
-    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS, wide::LONG_TESTS].concat();
+    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS, hotplug::LONG_TESTS, wide::LONG_TESTS].concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()

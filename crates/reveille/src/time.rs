@@ -32,6 +32,12 @@ impl Deadline {
         Self(Instant(start.0.saturating_add(nanos(after))))
     }
 
+    /// The moment itself.
+    #[must_use]
+    pub const fn at(self) -> Instant {
+        self.0
+    }
+
     /// Whether the deadline has come.
     #[must_use]
     pub fn is_past(self, now: Instant) -> bool {

@@ -10,6 +10,7 @@ use reveille_runtime::{clock, trace, work};
 use super::{EBUSY, ENOMEM, fail, order};
 use crate::hotplug::STEPS;
 use crate::names::name;
+use crate::smp;
 
 #[distributed_slice(STEPS)]
 static PREPARE: Step<'static> =
@@ -19,9 +20,6 @@ static PREPARE: Step<'static> =
 static ONLINE: Step<'static> = Step::new(Section::Online, order::WORKQUEUE_ONLINE, "workqueue:online")
     .startup(&workqueue_online_cpu)
     .teardown(&workqueue_offline_cpu);
-
-/// How long the item that is being done may take when its CPU goes down.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 fn workqueue_prepare_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     work::prepare(cpu).map_err(|reason| fail(cpu, ENOMEM, reason))
@@ -33,8 +31,10 @@ fn workqueue_online_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     Ok(())
 }
 
-/// What was not begun is done by another CPU.
+/// What was not begun is done by another CPU. The item that is being done may take half of what the request may.
 fn workqueue_offline_cpu(cpu: CpuIndex) -> Result<(), StepError> {
-    let stopped = work::stop(cpu, clock::ticks_after(PATIENCE));
+    let now = clock::now();
+    let allowed = smp::plan().timeout.deadline(now, 0).at().nanos_since(now);
+    let stopped = work::stop(cpu, clock::ticks_after(Duration::from_nanos(allowed / 2)));
     stopped.map(|_| ()).map_err(|_| fail(cpu, EBUSY, "its worker does not come to an end"))
 }
