@@ -119,6 +119,8 @@
 //! # assert_eq!(summary, Summary { asked: 2, online: 2 });
 //! ```
 //!
+//! For CPUs that come and go, and for what subsystems do to each of them, there is [`hotplug`], which is built on the same pieces.
+//!
 //! `no_std`, no allocator, no `unsafe`. Nothing waits for ever: every wait has a [`Deadline`].
 
 #![no_std]

@@ -75,7 +75,7 @@ impl Hotplug<'_> {
         let settled = self.smp.settled();
         let mut summary = self.start_all(plan, platform, outcomes);
         let new: CpuMask = self.smp.masks.online.snapshot().iter().filter(|&cpu| !before.contains(cpu)).collect();
-        self.wait_for_all(plan, platform, settled, new.count());
+        self.wait_for_all(plan, platform, settled, &new);
         for cpu in plan.secondaries() {
             let Some(outcome) = outcomes.get_mut(cpu.index.get()) else { break };
             *outcome = self.with_note(cpu.index, *outcome);
@@ -101,10 +101,18 @@ impl Hotplug<'_> {
         }
     }
 
-    /// Until as many threads have ended what they were asked for, or the deadline.
-    fn wait_for_all<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, since: u32, count: usize) {
+    /// Until the threads of all `cpus` have ended what they were asked for, or the deadline.
+    fn wait_for_all<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, since: u32, cpus: &CpuMask) {
+        let count = cpus.count();
         let deadline = plan.timeout.deadline(platform.now(), count);
-        while (self.smp.settled().wrapping_sub(since) as usize) < count && !deadline.is_past(platform.now()) {
+        // The count is one load, and may hold threads that end what they were asked for long ago: then each is looked at.
+        let may_be_done = || self.smp.settled().wrapping_sub(since) as usize >= count;
+        let is_done = |cpu| !matches!(self.smp.hotplug(cpu).phase(), Phase::Asked | Phase::Running);
+        loop {
+            let done = may_be_done() && cpus.iter().all(is_done);
+            if done || deadline.is_past(platform.now()) {
+                return;
+            }
             platform.relax();
         }
     }
