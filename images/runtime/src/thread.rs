@@ -24,6 +24,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub use completion::{Completion, TimedOut};
 pub use idle::{adopt_boot_idle, adopt_idle, fork_idle, idle, request_idle_death};
 pub use migration::{migrate_away, open_queue};
+pub(crate) use park::let_go;
 pub use park::{park, park_here, should_park, unpark};
 use reveille::CpuIndex;
 pub use run_queue::ticks_of;

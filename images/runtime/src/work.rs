@@ -41,8 +41,9 @@ pub fn prepare(cpu: CpuIndex) -> Result<(), &'static str> {
 pub fn start(cpu: CpuIndex) {
     let mut queue = QUEUE.of(cpu).lock();
     queue.open = true;
-    if let Some(worker) = queue.worker.clone() {
-        thread::unpark(&worker);
+    if let Some(worker) = &queue.worker {
+        // The first item wakes it.
+        thread::let_go(worker);
     }
 }
 

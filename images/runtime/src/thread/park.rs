@@ -56,8 +56,13 @@ pub fn park(thread: &Arc<Thread>, deadline: u64) -> Result<(), TimedOut> {
 
 /// Lets `thread` go on, if it is parked or was asked to park.
 pub fn unpark(thread: &Arc<Thread>) {
-    thread.parking.0.lock().asked = false;
+    let_go(thread);
     unblock(thread);
+}
+
+/// The same, but a thread that is parked goes on only when something else wakes it: for one that has nothing to do yet.
+pub(crate) fn let_go(thread: &Arc<Thread>) {
+    thread.parking.0.lock().asked = false;
 }
 
 /// Whether the thread that executes this is to call [`park_here`] soon.
