@@ -63,6 +63,8 @@ pub fn wake_own_thread() {
 }
 
 fn cpuhp_thread() {
+    // A step that panics costs the CPU this thread: requests for it end by their deadlines.
+    thread::set_expendable();
     let cpu = smp_processor_id();
     let mut verdict = first_run(cpu);
     loop {
@@ -139,6 +141,8 @@ pub fn cpu_down(cpu: CpuIndex) -> Done<Option<StepFailure>> {
 
 fn request<T>(request: impl FnOnce(&Control) -> Result<T, HotplugError>) -> Done<T> {
     let control = Control::new(nap);
+    // One that is refused never begins.
+    control.began.store(clock::now().0, Ordering::Relaxed);
     let result = request(&control);
     Done { result, nanoseconds: clock::now().0.saturating_sub(control.began.load(Ordering::Relaxed)) }
 }

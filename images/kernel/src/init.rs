@@ -144,9 +144,10 @@ fn kernel_init(mut boot: Boot) {
     let brought_up = kernel_init_freeable(&mut boot);
     trace::end(name::kernel_init);
     trace::stop();
+    let reasons = report::reasons(&brought_up);
     let mut proofs = proof::run();
     proofs.extend(boot.options.soak.map(soak::run));
-    let passed = report::tell(&boot.smp, &brought_up, &proofs);
+    let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
     power::exit(u8::from(!passed))
 }
 

@@ -1,6 +1,7 @@
 //! What the host is told when all is over.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 
 use reveille::trace::{Event, Kind, Name};
@@ -21,10 +22,15 @@ const EARLY: &str = text(name::__secondary_switched);
 /// The work for a bring-up that is done before the bring-up itself.
 const PREPARING: [Name; 2] = [name::smp_init_cpus, name::setup_per_cpu_areas];
 
+/// What there is to say about each CPU, by its index, when the boot is over. CPUs may come and go before it is told.
+pub fn reasons(brought_up: &BroughtUp) -> Vec<Option<String>> {
+    topology().cpus().iter().map(|cpu| reason(cpu.index, &outcome(cpu.index, brought_up))).collect()
+}
+
 /// Tells people and the host what became of every CPU, and whether all is well.
-pub fn tell(setup: &Setup, brought_up: &BroughtUp, proofs: &[Proof]) -> bool {
-    for cpu in topology().cpus() {
-        tell_cpu(cpu, brought_up);
+pub fn tell(setup: &Setup, brought_up: &BroughtUp, reasons: &[Option<String>], proofs: &[Proof]) -> bool {
+    for (cpu, reason) in topology().cpus().iter().zip(reasons) {
+        tell_cpu(cpu, outcome(cpu.index, brought_up), reason.as_deref());
     }
     for cpu in topology().cpus() {
         tell_events(cpu.index);
@@ -47,10 +53,12 @@ pub fn tell(setup: &Setup, brought_up: &BroughtUp, proofs: &[Proof]) -> bool {
     proven && !failed && !setup.faults && brought_up.summary.online == brought_up.summary.asked
 }
 
-fn tell_cpu(cpu: &Cpu, brought_up: &BroughtUp) {
-    let outcome = if cpu.index.is_boot() { Outcome::Online } else { brought_up.outcomes[cpu.index.get()] };
-    let reason = reason(cpu.index, &outcome);
-    if let Some(reason) = &reason {
+fn outcome(cpu: CpuIndex, brought_up: &BroughtUp) -> Outcome {
+    if cpu.is_boot() { Outcome::Online } else { brought_up.outcomes[cpu.get()] }
+}
+
+fn tell_cpu(cpu: &Cpu, outcome: Outcome, reason: Option<&str>) {
+    if let Some(reason) = reason {
         println!("CPU {} ({}): {reason}", cpu.index, cpu.hw_id);
     }
     console::tell_host(&Record::Cpu {
@@ -67,7 +75,7 @@ fn tell_cpu(cpu: &Cpu, brought_up: &BroughtUp) {
             Outcome::TimedOut(_) | Outcome::InFlight(_) => format::Outcome::TimedOut,
             Outcome::Stuck { .. } | Outcome::Hung(_) => format::Outcome::Stuck,
         },
-        reason: reason.as_deref(),
+        reason,
         lost_events: trace::ring(cpu.index).map_or(0, |ring| ring.lost() as u32),
     });
 }

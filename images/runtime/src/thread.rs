@@ -53,6 +53,8 @@ pub struct Thread {
     /// A wake-up that came while it was not blocked. Changed with the lock of its run queue held.
     woken: AtomicBool,
     parking: park::Parking,
+    /// Whether its panic ends itself alone.
+    expendable: AtomicBool,
     exited: Completion,
 }
 
@@ -90,6 +92,7 @@ impl Thread {
             entry: IrqLock::new(None),
             woken: AtomicBool::new(false),
             parking: park::Parking::new(),
+            expendable: AtomicBool::new(false),
             exited: Completion::new(),
         }
     }
@@ -212,6 +215,19 @@ pub fn current_name() -> &'static str {
     let thread = CURRENT.load(Ordering::Relaxed);
     // SAFETY: null, or the thread that executes this, which lives.
     unsafe { thread.as_ref() }.map_or("none", |thread| thread.name)
+}
+
+/// From here on a panic of this thread ends the thread, and not the run, if it holds no lock ([`crate::lock::IrqLock`]): it never
+/// runs again, and its CPU goes on. Who waits for it does so by a deadline.
+pub fn set_expendable() {
+    current().expendable.store(true, Ordering::Relaxed);
+}
+
+/// Whether it is so for the thread that executes this. Takes no lock.
+pub(crate) fn is_expendable() -> bool {
+    let _masked = interrupts::mask();
+    // SAFETY: null, or the thread that executes this, which lives.
+    unsafe { CURRENT.load(Ordering::Relaxed).as_ref() }.is_some_and(|thread| thread.expendable.load(Ordering::Relaxed))
 }
 
 /// Lets other threads of this CPU run.
