@@ -6,6 +6,7 @@ pub mod path;
 pub mod stub;
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use reveille_cli::boot::{self, BootOptions, BootRun};
@@ -25,6 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Stand {
     host: Host,
     image: BuiltImage,
+    faulty: OnceLock<BuiltImage>,
 }
 
 impl Stand {
@@ -36,7 +38,7 @@ impl Stand {
         let machine = &MACHINES[0];
         let host = setup::ensure(machine.architecture()).map_err(|error| error.to_string())?;
         let image = image::build(&host, machine.image, &[]).map_err(|error| error.to_string())?;
-        Ok(Self { host, image })
+        Ok(Self { host, image, faulty: OnceLock::new() })
     }
 
     /// Boots the kernel.
@@ -71,6 +73,18 @@ impl Stand {
     #[must_use]
     pub fn image(&self) -> &BuiltImage {
         &self.image
+    }
+
+    /// The kernel whose CPUs misbehave if its command line says so. Built when it is first asked for.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn faulty_image(&self) -> Result<&BuiltImage, String> {
+        if let Some(image) = self.faulty.get() {
+            return Ok(image);
+        }
+        let image = image::build(&self.host, MACHINES[0].image, &["faults"]).map_err(|error| error.to_string())?;
+        Ok(self.faulty.get_or_init(|| image))
     }
 
     /// The host, with what boots need.

@@ -19,7 +19,12 @@ pub fn cpuinfo_store_boot_cpu() {
 /// Notes this CPU's features.
 pub fn cpuinfo_store_cpu() {
     let _span = trace::span(name::cpuinfo_store_cpu);
-    FEATURES.call_once(Features::of_this_cpu);
+    FEATURES.call_once(|| {
+        let features = Features::of_this_cpu();
+        #[cfg(feature = "faults")]
+        let features = crate::fault::features(features);
+        features
+    });
 }
 
 /// The first register in which `cpu`, which was online once, differs from the boot CPU.

@@ -32,8 +32,13 @@ reveille_runtime::per_cpu! {
 
 /// The CPUs, and the steps that they go through.
 pub fn hotplug() -> Hotplug<'static> {
-    let table =
-        TABLE.call_once(|| StepTable::collect(&*STEPS).unwrap_or_else(|reason| panic!("hotplug steps: {reason}")));
+    let table = TABLE.call_once(|| {
+        #[cfg(not(feature = "faults"))]
+        let table = StepTable::collect(&*STEPS);
+        #[cfg(feature = "faults")]
+        let table = crate::fault::table(&STEPS);
+        table.unwrap_or_else(|reason| panic!("hotplug steps: {reason}"))
+    });
     Hotplug::new(&SMP, table)
 }
 

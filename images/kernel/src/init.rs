@@ -73,6 +73,8 @@ fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> 
         entry_level: arguments.entry_level,
         boot_hw_id: boot_cpu.0,
     });
+    #[cfg(feature = "faults")]
+    crate::fault::read_command_line(fdt);
     let methods = smp::psci_dt_init(fdt);
     let smp = smp::smp_init_cpus(fdt, boot_cpu, &options, methods);
     Ok(Boot { options, smp })
@@ -147,6 +149,8 @@ fn kernel_init(mut boot: Boot) {
     let reasons = report::reasons(&brought_up);
     let mut proofs = proof::run();
     proofs.extend(boot.options.soak.map(soak::run));
+    #[cfg(feature = "faults")]
+    proofs.extend(crate::fault::run_script());
     let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
     power::exit(u8::from(!passed))
 }

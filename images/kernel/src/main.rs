@@ -17,6 +17,8 @@
 extern crate alloc;
 
 mod cpuinfo;
+#[cfg(feature = "faults")]
+mod fault;
 mod hotplug;
 mod init;
 mod names;

@@ -63,7 +63,12 @@ pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
     // The image is mapped to itself.
     let table = BootTable::seal(&Environment::of_this_cpu(), park, |address| address as u64);
     let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
-    vec![Box::leak(Box::new(Psci::new(&node, table.entry_point()))) as &dyn EnableMethod]
+    #[cfg(not(feature = "faults"))]
+    let firmware = node.conduit;
+    #[cfg(feature = "faults")]
+    let firmware = crate::fault::FaultyFirmware::new(&node);
+    let psci = Psci::with_firmware(firmware, node.functions, table.entry_point());
+    vec![Box::leak(Box::new(psci)) as &dyn EnableMethod]
 }
 
 /// Reads the CPUs from the devicetree and enters those with a usable method into the possible mask.

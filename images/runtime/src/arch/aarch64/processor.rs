@@ -62,6 +62,15 @@ impl Features {
         ])
     }
 
+    /// The same with `bits` of the register called `name` inverted; `None` if there is no such register. For tests of what becomes of
+    /// a CPU that is not like the others.
+    #[must_use]
+    pub fn with_other_bits(mut self, name: &str, bits: u64) -> Option<Self> {
+        let position = FEATURE_REGISTERS.iter().position(|&register| register == name)?;
+        self.0[position] ^= bits;
+        Some(self)
+    }
+
     /// The first register, as (name, here, there), in which `other` differs.
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<(&'static str, u64, u64)> {
