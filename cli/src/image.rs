@@ -2,6 +2,7 @@
 //!
 //! [`toolchain`](crate::toolchain) says with what; [`flatten`] turns the ELF file into an arm64 Image.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -92,10 +93,9 @@ pub fn root() -> PathBuf {
     )
 }
 
-/// Where images are built: beside what cargo builds from the source tree.
-fn target_directory(root: &Path) -> PathBuf {
-    let users = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
-    let folder = users.map_or_else(|| root.join("target"), PathBuf::from);
+/// Where images are built: beside what cargo builds from the source tree, which is where the user wants it.
+fn target_directory(root: &Path, users: Option<OsString>) -> PathBuf {
+    let folder = users.filter(|folder| !folder.is_empty()).map_or_else(|| root.join("target"), PathBuf::from);
     std::path::absolute(&folder).unwrap_or(folder).join("images")
 }
 
@@ -111,7 +111,7 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     if !sources.join("Cargo.toml").is_file() {
         return Err(ImageError::NoSources(sources));
     }
-    let target_directory = target_directory(&root);
+    let target_directory = target_directory(&root, std::env::var_os("CARGO_TARGET_DIR"));
     create_directory(&target_directory)?;
     let lock_file = target_directory.join("build.lock");
     let _lock = lock::take(&lock_file, "another build of the images").map_err(file_error(&lock_file))?;
@@ -291,6 +291,16 @@ mod tests {
         assert!(replace(&path, b"image").is_err());
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names, ["kernel"]);
+    }
+
+    #[test]
+    fn images_are_built_where_cargo_builds() {
+        let root = Path::new("/source");
+        assert_eq!(target_directory(root, None), Path::new("/source/target/images"));
+        assert_eq!(target_directory(root, Some("".into())), Path::new("/source/target/images"));
+        assert_eq!(target_directory(root, Some("/elsewhere".into())), Path::new("/elsewhere/images"));
+        // Cargo for the images runs in another folder.
+        assert!(target_directory(root, Some("relative".into())).is_absolute());
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl Found {
     fn look(architecture: &Architecture) -> Self {
         let toolchain = toolchain::find(architecture.target);
         let linker = toolchain::find_linker(toolchain.as_ref());
-        Self { qemu: on_path(architecture.qemu), toolchain, linker }
+        // One whose package was not unpacked to the end does not start.
+        let qemu = on_path(architecture.qemu).filter(|qemu| output(Command::new(qemu).arg("--version")).is_some());
+        Self { qemu, toolchain, linker }
     }
 
     fn missing(&self) -> Vec<Need> {

@@ -182,3 +182,12 @@ fn an_interrupted_installation_is_finished_first() {
     assert!(matches!(lines[..], [_, "dpkg --configure -a", _]), "{log}");
     assert!(lines[2].contains("--fix-broken install"), "{log}");
 }
+
+#[test]
+fn a_qemu_that_does_not_start_is_missing() {
+    let host = FakeHost::new(0).with_apt();
+    host.script("qemu-system-aarch64", "echo 'error while loading shared libraries' >&2; exit 127");
+    let (output, error) = host.run(&["boot"], "never");
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("qemu-system-aarch64"), "{error}");
+}

@@ -72,11 +72,13 @@ pub fn install(packages: &[&str], privilege: Privilege) -> Result<(), SetupError
     install(&["--fix-broken"]).map(drop)
 }
 
-/// For every apt-get: to wait for another, and to give up on a server that falls silent. Timeouts add up over packages; so it
-/// is rather the whole step that is tried again.
+/// For every apt-get: to wait for another, to leave dpkg's complaints among its own, and to give up on a server that falls silent.
+/// Timeouts add up over packages; so it is rather the whole step that is tried again.
 pub const OPTIONS: &[&str] = &[
     "-o",
     "DPkg::Lock::Timeout=300",
+    "-o",
+    "Dpkg::Use-Pty=0",
     "-o",
     "Acquire::Retries=0",
     "-o",

@@ -374,6 +374,14 @@ mod tests {
                 Facts { manager: Some(manager), privilege: Privilege::Sudo, rust_source_packages: false, ..debian() };
             assert!(matches!(decide(&facts, &ARM64), Decision::Refuse(_)), "{manager:?}");
             assert_eq!(commands(&facts, &ARM64), [command.to_owned(), format!("rustup target add {TARGET}")]);
+            let without = Facts { rustup: false, ..facts };
+            let expected = [
+                command.to_owned(),
+                "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".to_owned(),
+                ". ~/.cargo/env".to_owned(),
+                format!("rustup target add {TARGET}"),
+            ];
+            assert_eq!(commands(&without, &ARM64), expected);
         }
     }
 
