@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dtoolkit::fdt::Fdt;
+use dtoolkit::{Node, Property};
 
 use crate::error::Error;
 
@@ -17,6 +18,16 @@ pub fn check(path: &Path) -> Result<(), Error> {
     let problem = |problem| Error::Devicetree { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
     check_bytes(&bytes).map_err(problem)
+}
+
+/// Whether the devicetree at `path` has CPUs that wait in pens. One that cannot be read has none: [`check`] says so.
+#[must_use]
+pub fn has_pens(path: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    let Ok(fdt) = Fdt::new(&bytes) else { return false };
+    let methods = fdt.find_node("/cpus").into_iter().flat_map(|cpus| cpus.children());
+    let mut methods = methods.filter_map(|cpu| cpu.property("enable-method").map(|method| method.value().to_owned()));
+    methods.any(|method| method.split(|&byte| byte == 0).any(|name| name == b"spin-table"))
 }
 
 fn check_bytes(bytes: &[u8]) -> Result<(), String> {

@@ -13,6 +13,10 @@ use crate::error::Error;
 use crate::image::BuiltImage;
 use crate::interrupt;
 
+/// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
+/// CPUs that work if each CPU had a thread.
+const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
+
 /// How often a run looks up from its console, to see whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How much of QEMU's own messages is kept.
@@ -45,6 +49,9 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage) -> Vec<String> {
     add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
     if let Some(devicetree) = &options.devicetree {
         add(&["-dtb", &text(devicetree)]);
+        if crate::devicetree::has_pens(devicetree) {
+            add(&ONE_THREAD);
+        }
     }
     arguments.extend(options.qemu_arguments.iter().cloned());
     arguments

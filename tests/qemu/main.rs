@@ -9,6 +9,7 @@ mod faults;
 mod hotplug;
 mod own_kernel;
 mod paths;
+mod spin_table;
 mod wide;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         hotplug::TESTS,
         paths::TESTS,
+        spin_table::TESTS,
         command::TESTS,
         budgets::TESTS,
         own_kernel::TESTS,

@@ -1,8 +1,9 @@
-//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`path`], which
+//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`pens`], in which CPUs wait, [`path`], which
 //! holds what was traced against the path of the system that is followed, and [`stub`], which boots an image where it lies.
 
 pub mod devicetree;
 pub mod path;
+pub mod pens;
 pub mod stub;
 
 use std::path::Path;

@@ -26,6 +26,23 @@ impl Stub {
         self
     }
 
+    /// Has PSCI, called by HVC, start a CPU at `address`, with `context` in its x0.
+    #[must_use]
+    pub fn start_cpu(mut self, id: u64, address: u64, context: u64) -> Self {
+        const CPU_ON: u64 = 0xc400_0003;
+        // MOV X19, X0; HVC #0; MOV X0, X19: the devicetree's address is kept.
+        self.0.push(0xaa00_03f3);
+        for (x, value) in (0..).zip([CPU_ON, id, address, context]) {
+            self.set(x, value);
+        }
+        self.0.push(0xd400_0002);
+        self.0.push(0xaa13_03e0);
+        for x in 1..4 {
+            self.set(x, 0);
+        }
+        self
+    }
+
     /// Hands the image the devicetree at `address` instead of QEMU's.
     #[must_use]
     pub fn devicetree(mut self, address: u64) -> Self {

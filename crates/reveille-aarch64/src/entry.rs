@@ -12,7 +12,7 @@ use crate::cache::clean_to_point_of_coherency;
 use crate::table::{Record, Table};
 
 /// The table that the entry code finds relative to its own address, which works at any address the image is loaded at.
-static TABLE: Table = Table::new();
+pub(crate) static TABLE: Table = Table::new();
 
 global_asm!(include_str!("init_el2.S"));
 

@@ -3,11 +3,11 @@
 //!
 //! - [`boot_table`]: what a CPU reads while its MMU is off, and the contract of its caches.
 //! - `entry`: the entry code itself and `BootTable`, the table it reads.
-//! - [`psci`]: the enable method `psci` (Arm DEN0022).
+//! - [`psci`]: the enable method `psci` (Arm DEN0022); `spin_table`: the enable method `spin-table` (booting.rst).
 //! - `kernel`: all of this at once, for kernels that map their memory to itself.
 //! - `cache`: cleaning memory to the point of coherency; `counter`: the clock that all CPUs share.
 //!
-//! `entry`, `kernel`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
+//! `entry`, `kernel`, `spin_table`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
 
 #![no_std]
 
@@ -24,6 +24,8 @@ pub mod entry;
 #[cfg(target_arch = "aarch64")]
 pub mod kernel;
 pub mod psci;
+#[cfg(target_arch = "aarch64")]
+pub mod spin_table;
 #[cfg(any(target_arch = "aarch64", test))]
 mod table;
 

@@ -8,7 +8,7 @@
 //   or:    the CPU parks, having written nothing.
 //   Until __secondary_switched has won the claim no memory is written and no stack is used; what is read is the boot
 //   table, which was cleaned to the point of coherency before any CPU could get here.
-//   x19 = context id, x20 = boot table, x21..x25 = times, x9..x16 = what the table and the record hold.
+//   x17 = the way back into the pen (0 for a CPU that has none), x19 = context id, x20 = boot table, x21..x25 = times, x9..x16 = what the table and the record hold.
 
 .pushsection .text.reveille_secondary_entry, "ax"
 
@@ -18,6 +18,7 @@
 reveille_secondary_entry:
 	msr	daifset, #0xf
 	mov	x19, x0
+	mov	x17, xzr
 	adrp	x20, {table}
 	add	x20, x20, :lo12:{table}
 	ldr	x22, [x20, #{TABLE_LEVEL}]
@@ -30,7 +31,9 @@ reveille_secondary_entry:
 	cmp	x0, x22
 	b.ne	.Lpark
 
-.Lsecondary_startup:
+// Where CPUs from pens come in too (holding_pen.S): x17 = their way back, x19 to x21 as above.
+.global reveille_secondary_startup
+reveille_secondary_startup:
 	mrs	x22, cntvct_el0
 
 	// The record of this CPU; a context id that names none, or another's, is not ours to act on.
@@ -107,9 +110,12 @@ reveille_secondary_switched:
 	br	x10
 1:	clrex
 
-// Given up, or never meant: off if firmware can do that, asleep if not. x16 = how.
+// Given up, or never meant: back into the pen it came from, off if firmware can do that, asleep if not. x16 = how.
 .Lpark:
-	mov	w0, #{CPU_OFF_LOW}
+	mov	x26, x19
+	cbz	x17, 0f
+	br	x17
+0:	mov	w0, #{CPU_OFF_LOW}
 	movk	w0, #{CPU_OFF_HIGH}, lsl #16
 	cmp	x16, #{PARK_SMC}
 	b.eq	2f

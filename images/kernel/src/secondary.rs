@@ -56,7 +56,8 @@ fn notify_cpu_starting(arrival: &Arrival<'_>) -> Result<(), StepFailure> {
 fn set_cpu_online(arrival: Arrival<'_>) {
     let _span = trace::span(name::set_cpu_online);
     if hotplug().come_online(arrival).is_err() {
-        // Given up. Everything that this CPU owns stays its own; it just stops.
+        // Given up. Everything that this CPU owns stays its own; what others have sent it meanwhile goes to them.
+        hotplug().take_cpu_down(smp_processor_id());
         give_up();
     }
     trace::instant(name::online, 0);

@@ -17,8 +17,9 @@ use reveille::{
 use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::boot_table::{Environment, Park, Start};
 use reveille_aarch64::entry::BootTable;
-use reveille_aarch64::psci::{Conduit, Psci, PsciNode};
-use reveille_runtime::arch::{interrupts, power};
+use reveille_aarch64::psci::{Conduit, Psci, PsciNode, PsciNodeError};
+use reveille_aarch64::spin_table::SpinTable;
+use reveille_runtime::arch::{interrupts, memory_map, power};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
 use reveille_trace_format::Record;
@@ -45,30 +46,39 @@ pub struct Setup {
     pub faults: bool,
 }
 
-/// Finds PSCI in the devicetree, and makes the table that CPUs boot from.
+/// Finds PSCI in the devicetree, and makes the table that CPUs boot from. The methods of the machine: spin-table, which needs
+/// nothing but what the nodes of the CPUs say, and PSCI where there is one.
 pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
     let _span = trace::span(name::psci_dt_init);
-    let node = match PsciNode::from_fdt(fdt) {
-        Ok(node) => node,
-        Err(error) => {
-            println!("PSCI: {error}");
-            return Methods::new();
-        }
-    };
-    power::use_psci(node.conduit);
-    let park = match node.conduit {
-        Conduit::Smc => Park::CpuOffSmc,
-        Conduit::Hvc => Park::CpuOffHvc,
+    let node = PsciNode::from_fdt(fdt);
+    let park = match &node {
+        Ok(PsciNode { conduit: Conduit::Smc, .. }) => Park::CpuOffSmc,
+        Ok(PsciNode { conduit: Conduit::Hvc, .. }) => Park::CpuOffHvc,
+        Err(_) => Park::Wait,
     };
     // The image is mapped to itself.
-    let table = BootTable::seal(&Environment::of_this_cpu(), park, |address| address as u64);
+    let to_physical = |address| address as u64;
+    let table = BootTable::seal(&Environment::of_this_cpu(), park, to_physical);
     let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
+    // SAFETY: what is mapped is the word that was asked for, and nobody knows better than the devicetree where it is.
+    let spin_table = unsafe { SpinTable::new(to_physical, memory_map::word) };
+    let mut methods: Methods = vec![Box::leak(Box::new(spin_table))];
+    match node {
+        Ok(node) => methods.push(psci(&node, table)),
+        // A machine of pens needs none.
+        Err(PsciNodeError::Missing) => {}
+        Err(error) => println!("PSCI: {error}"),
+    }
+    methods
+}
+
+fn psci(node: &PsciNode, table: &BootTable) -> &'static dyn EnableMethod {
+    power::use_psci(node.conduit);
     #[cfg(not(feature = "faults"))]
     let firmware = node.conduit;
     #[cfg(feature = "faults")]
-    let firmware = crate::fault::FaultyFirmware::new(&node);
-    let psci = Psci::with_firmware(firmware, node.functions, table.entry_point());
-    vec![Box::leak(Box::new(psci)) as &dyn EnableMethod]
+    let firmware = crate::fault::FaultyFirmware::new(node);
+    Box::leak(Box::new(Psci::with_firmware(firmware, node.functions, table.entry_point())))
 }
 
 /// Reads the CPUs from the devicetree and enters those with a usable method into the possible mask.
@@ -185,9 +195,16 @@ impl Control {
     }
 }
 
-/// The spans that lead to the call of the enable method, outermost first.
-const KICK_SPANS: [reveille::trace::Name; 5] =
-    [name::cpu_up, name::bringup_cpu, name::__cpu_up, name::boot_secondary, name::cpu_psci_cpu_boot];
+/// The spans that lead to the call of the enable method, outermost first, with the method's own.
+fn kick_spans(cpu: CpuIndex) -> [reveille::trace::Name; 5] {
+    let method = method(&cpus::topology().cpus()[cpu.get()]);
+    let boot = if method.is_some_and(|method| method.name() == "spin-table") {
+        name::smp_spin_table_cpu_boot
+    } else {
+        name::cpu_psci_cpu_boot
+    };
+    [name::cpu_up, name::bringup_cpu, name::__cpu_up, name::boot_secondary, boot]
+}
 
 impl Platform for Control {
     fn now(&self) -> Instant {
@@ -208,14 +225,14 @@ impl Platform for Control {
         let now = reveille_runtime::arch::timer::ticks();
         match event {
             Event::Kick => {
-                for span in KICK_SPANS {
+                for span in kick_spans(cpu) {
                     trace::record_at(now, reveille::trace::Kind::Begin, span, target);
                 }
                 trace::record_at(now, reveille::trace::Kind::Instant, name::kick, target);
             }
             Event::Kicked => {
-                for span in KICK_SPANS.iter().rev() {
-                    trace::record_at(now, reveille::trace::Kind::End, *span, 0);
+                for span in kick_spans(cpu).into_iter().rev() {
+                    trace::record_at(now, reveille::trace::Kind::End, span, 0);
                 }
             }
             Event::Prepare | Event::Prepared | Event::Wait | Event::Done(_) => {}

@@ -19,7 +19,9 @@ fn gic_starting_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     interrupt_controller::init_this_cpu(hw_id(cpu)).map_err(|reason| fail(cpu, EIO, reason))
 }
 
+/// Interrupts of devices that come to this CPU go to another.
 fn gic_dying_cpu(cpu: CpuIndex) -> Result<(), StepError> {
+    interrupt_controller::migrate_shared();
     interrupt_controller::disable_this_cpu(hw_id(cpu));
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::ops::Range;
+use core::ptr::NonNull;
 
 use aarch64_paging::MapError;
 use aarch64_paging::descriptor::El1Attributes;
@@ -139,6 +140,25 @@ fn map(range: &MemoryRegion, attributes: El1Attributes, constraints: Constraints
 pub fn map_device(address: usize, size: usize) -> Result<(), MapError> {
     let end = (address + size).next_multiple_of(PAGE);
     map(&MemoryRegion::new(address & !(PAGE - 1), end), DEVICE, Constraints::empty())
+}
+
+/// A 64-bit word at `address`, which is a multiple of 8: where it is mapped already, as that; as a device otherwise. `None` if it
+/// cannot be mapped.
+#[must_use]
+pub fn word(address: u64) -> Option<NonNull<u64>> {
+    let address = usize::try_from(address).ok()?;
+    if !is_mapped(address) {
+        map_device(address, size_of::<u64>()).ok()?;
+    }
+    NonNull::new(core::ptr::with_exposed_provenance_mut(address))
+}
+
+/// Whether this CPU could write to `address`.
+fn is_mapped(address: usize) -> bool {
+    let result: u64;
+    // SAFETY: a translation, and its result.
+    unsafe { asm!("at s1e1w, {}", "isb", "mrs {}, par_el1", in(reg) address, out(reg) result, options(nostack)) };
+    result & 1 == 0
 }
 
 /// Maps a stack into the slot at `slot`, above its guard page.
