@@ -152,22 +152,21 @@ fn run_cargo(
     let executable = messages.filter_map(|message| linked_file(&message, kind.package)).last();
     let status = cargo.wait().map_err(|error| failed(error.to_string()))?;
     if !status.success() {
-        let room = if has_room(target_directory) { String::new() } else { no_room(target_directory) };
-        return Err(failed(format!("cargo ended with {status}{room}")));
+        let folder = target_directory.display();
+        return Err(failed(match find_room(target_directory) {
+            Ok(()) => format!("cargo ended with {status}"),
+            Err(error) => format!("{folder} does not take {} MB: {error}", LEAST_ROOM >> 20),
+        }));
     }
     executable.ok_or_else(|| failed("cargo linked nothing of that name".into()))
 }
 
 /// Whether a folder takes as much as a build needs at least: compilers that run out of room remove what they wrote.
-fn has_room(folder: &Path) -> bool {
+fn find_room(folder: &Path) -> io::Result<()> {
     let probe = folder.join("room.probe");
     let written = fs::write(&probe, vec![1; LEAST_ROOM]);
     let _ = fs::remove_file(&probe);
-    written.is_ok()
-}
-
-fn no_room(folder: &Path) -> String {
-    format!("; {} has less than {} MB of room", folder.display(), LEAST_ROOM >> 20)
+    written
 }
 
 fn cargo_command(host: &Host, kind: &ImageKind, features: &[&str]) -> Command {
@@ -306,9 +305,9 @@ mod tests {
     #[test]
     fn room_is_found_where_there_is_some_and_not_where_there_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(has_room(folder.path()));
+        find_room(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        assert!(!has_room(&folder.path().join("nowhere")));
+        assert!(find_room(&folder.path().join("nowhere")).is_err());
     }
 
     #[test]
