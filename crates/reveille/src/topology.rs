@@ -3,9 +3,13 @@
 //! [`Topology::read_fdt`] reads it from a devicetree. Whatever is wrong with the tree, reading ends: a CPU that cannot be
 //! used is left out and reported with a [`Reason`], the rest boots.
 
+mod blob;
 mod fdt;
 
 use crate::cpu::{CpuIndex, HwId, MAX_CPUS};
+
+pub use blob::{FdtError, open_fdt};
+pub use fdt::is_cpu;
 
 /// Which of the caller's enable methods starts a CPU: an index into the slice that [`Topology::read_fdt`] was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

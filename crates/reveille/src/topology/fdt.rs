@@ -56,7 +56,10 @@ impl Topology {
     }
 }
 
-fn is_cpu(node: &FdtNode<'_>) -> bool {
+/// Whether a child of `/cpus` is a CPU: by its `device_type`, or by its name without the unit address. Its other children are
+/// `cpu-map`, idle states and caches.
+#[must_use]
+pub fn is_cpu(node: &FdtNode<'_>) -> bool {
     let device_type = node.property("device_type");
     device_type.is_some_and(|device_type| device_type.value() == b"cpu\0") || node.name_without_address() == "cpu"
 }

@@ -1,6 +1,7 @@
 //! What [`reveille::Topology::read_fdt`] makes of devicetrees, good and hostile.
 #![cfg(not(loom))]
 
+mod blob;
 mod board;
 mod cpu_map;
 mod hostile;
