@@ -44,6 +44,11 @@ pub enum Action {
     Diff(DiffArguments),
     /// Measure the bring-up: instructions and time, beside what it could cost at the least
     Bench(BenchArguments),
+    /// Check a board's devicetree: which CPUs would come up, and what is wrong with the others
+    ///
+    /// Without a file: that of the running machine. Exits with 0 if every CPU can come up, with 1 if something keeps one from it,
+    /// and with 2 if a file is no devicetree.
+    Inspect(InspectArguments),
     /// Say what the host has of what boots need, and what is missing
     Doctor,
 }
@@ -172,6 +177,20 @@ pub struct DiffArguments {
     pub threshold: u32,
 }
 
+/// The arguments of `reveille inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// The devicetrees, flattened [default: /sys/firmware/fdt]
+    #[arg(value_name = "FILE.dtb")]
+    pub files: Vec<PathBuf>,
+    /// The id of the CPU that boots: the affinity fields of its MPIDR_EL1 [default: what the file says, else its first CPU]
+    #[arg(long, value_name = "ID", value_parser = hw_id)]
+    pub boot_cpu: Option<u64>,
+    /// Print the result as JSON (docs/inspect.schema.json)
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The arguments of `reveille bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
@@ -269,6 +288,12 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("it is a number of seconds above 0, and at most a week"),
     }
+}
+
+/// A CPU's id, in hexadecimal with `0x`, or decimal.
+fn hw_id(text: &str) -> Result<u64, &'static str> {
+    let id = text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
+    id.map_err(|_| "it is a number, such as 0x100")
 }
 
 /// The complaint in one of clap's messages, without its advice.

@@ -4,19 +4,23 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
+use reveille::HwId;
+
 use crate::args::{
-    Action, Arguments, BenchArguments, BootArguments, DiffArguments, ShowArguments, SoakArguments, ViewArguments,
+    Action, Arguments, BenchArguments, BootArguments, DiffArguments, InspectArguments, ShowArguments, SoakArguments,
+    ViewArguments,
 };
 use crate::bench::peer::Peer;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootOptions, BootRun};
 use crate::error::Error;
 use crate::exit::ExitStatus;
+use crate::inspect::Inspection;
 use crate::live::Live;
 use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::verdict::Verdict;
-use crate::{diff, image, perfetto, setup, style, summary, timeline, tree};
+use crate::{diff, image, inspect, perfetto, setup, style, summary, timeline, tree};
 
 /// How many of a dead machine's last console lines are shown.
 const LAST_LINES: usize = 20;
@@ -43,6 +47,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Action::Show(arguments) => show(&arguments),
         Action::Diff(arguments) => diff(&arguments),
         Action::Bench(arguments) => bench(&arguments),
+        Action::Inspect(arguments) => Ok(inspect(&arguments)),
         Action::Doctor => Ok(doctor()),
     };
     result.unwrap_or_else(|error| {
@@ -142,6 +147,18 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
         print(&bench::table::draw(&bench));
     }
     Ok(ExitStatus::Fine)
+}
+
+/// Inspects devicetrees. One that cannot be read does not keep the others from being shown.
+fn inspect(arguments: &InspectArguments) -> ExitStatus {
+    let (inspections, errors) = inspect::inspect_all(&arguments.files, arguments.boot_cpu.map(HwId));
+    print(&if arguments.json { inspect::json(&inspections) } else { inspect::text::draw(&inspections, width()) });
+    errors.iter().for_each(|error| complain(&error.to_string()));
+    match errors.first() {
+        Some(error) => ExitStatus::from(error),
+        None if inspections.iter().any(Inspection::has_errors) => ExitStatus::NotAllOnline,
+        None => ExitStatus::Fine,
+    }
 }
 
 /// Says what went wrong with a run, if anything did.

@@ -3,7 +3,7 @@
 //! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
 //! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records,
 //! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`], [`tree`], [`timeline`] and [`perfetto`] show it.
-//! [`diff`] compares two runs. [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
+//! [`diff`] compares two runs, and [`inspect`] boots nothing: it checks devicetrees. [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
 //! code.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod error;
 pub mod exit;
 pub mod fetch;
 pub mod image;
+pub mod inspect;
 pub mod interrupt;
 pub mod live;
 pub mod machine;
