@@ -1,6 +1,6 @@
 //! All CPUs at once, through all steps: the boot's bring-up (Linux's `bringup_nonboot_cpus`).
 
-use super::error::HotplugError;
+use super::error::{HotplugError, StepFailure};
 use super::slot::{Order, Phase};
 use super::step::HotplugState;
 use super::{Hotplug, HotplugPlatform};
@@ -58,7 +58,8 @@ impl<P: HotplugPlatform> Platform for Stepping<'_, P> {
 impl Hotplug<'_> {
     /// Brings up the present CPUs that are not online, as [`crate::Smp::bring_up`] does, and through all steps: PREPARE steps
     /// of all before any is kicked, the others on all CPUs at the same time. Returns when each has its outcome, and no later
-    /// than twice the plan's timeout after the last kick.
+    /// than three times the plan's timeout after the last kick: all CPUs together are waited for once until they are online,
+    /// once for their ONLINE steps, and once until those of which a step has failed are off.
     ///
     /// [`Outcome::Online`] is a CPU that has passed all steps. One of which a step has failed is taken down again.
     ///
@@ -80,13 +81,29 @@ impl Hotplug<'_> {
             let Some(outcome) = outcomes.get_mut(cpu.index.get()) else { break };
             *outcome = self.with_note(cpu.index, *outcome);
             if new.contains(cpu.index)
-                && let Err(failed) = self.settled_outcome(plan, platform, cpu)
+                && let Err(failed) = self.settled_outcome(cpu.index)
             {
                 *outcome = failed;
                 summary.online -= 1;
             }
         }
+        self.take_failed_down(plan, platform, outcomes, &new);
         Ok(summary)
+    }
+
+    /// Takes those of the CPUs `new` of which a step has failed, and that are where they came online, down again, together. What
+    /// keeps one from going is in its state, and a later request says it.
+    fn take_failed_down<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, outcomes: &[Outcome], new: &CpuMask) {
+        let has_failed = |cpu: &&Cpu| {
+            let outcome = outcomes.get(cpu.index.get());
+            new.contains(cpu.index) && matches!(outcome, Some(Outcome::Step(StepFailure { undo: None, .. })))
+        };
+        let sent = |cpu: &&Cpu| self.send_down(plan, platform, cpu, HotplugState::OFFLINE).is_ok();
+        let going: CpuMask = plan.secondaries().filter(has_failed).filter(sent).map(|cpu| cpu.index).collect();
+        let deadline = plan.timeout.deadline(platform.now(), going.count());
+        for cpu in plan.secondaries().filter(|cpu| going.contains(cpu.index)) {
+            let _ = self.end_down(plan, platform, cpu, self.steps.ap_online(), HotplugState::OFFLINE, deadline);
+        }
     }
 
     /// Until every CPU is online or given up.
@@ -117,19 +134,12 @@ impl Hotplug<'_> {
         }
     }
 
-    /// Whether `cpu`, which came online, has passed its ONLINE steps. If one has failed, the CPU is taken down.
-    fn settled_outcome<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, cpu: &Cpu) -> Result<(), Outcome> {
-        match self.smp.hotplug(cpu.index).phase() {
+    /// Whether `cpu`, which came online, has passed its ONLINE steps.
+    fn settled_outcome(&self, cpu: CpuIndex) -> Result<(), Outcome> {
+        match self.smp.hotplug(cpu).phase() {
             Phase::Done => Ok(()),
-            Phase::Failed => {
-                let Some(failure) = self.take_failure(cpu.index) else { return Ok(()) };
-                if failure.undo.is_none() {
-                    // Where it fails, the state of the CPU says so, and a later request says why.
-                    let _ = self.down(plan, platform, cpu, HotplugState::OFFLINE);
-                }
-                Err(Outcome::Step(failure))
-            }
-            _ => match self.overdue(cpu.index) {
+            Phase::Failed => self.take_failure(cpu).map_or(Ok(()), |failure| Err(Outcome::Step(failure))),
+            _ => match self.overdue(cpu) {
                 HotplugError::Hung(step) => Err(Outcome::Hung(step)),
                 _ => Err(Outcome::Hung(self.steps.name(self.steps.ap_online()))),
             },

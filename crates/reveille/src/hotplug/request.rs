@@ -161,7 +161,7 @@ impl<'a> Hotplug<'a> {
                 Ok(())
             }
             _ if matches!(slot.phase(), Phase::Asked | Phase::Running) => {
-                Err(HotplugError::StillRunning(self.steps.name_at(slot.state().0)))
+                Err(HotplugError::StillRunning(self.step_under_way(cpu.index)))
             }
             _ => Ok(()),
         }
@@ -261,7 +261,7 @@ impl<'a> Hotplug<'a> {
 
     fn ask(&self, cpu: CpuIndex, order: Order) -> Result<(), HotplugError> {
         let slot = self.smp.hotplug(cpu);
-        if slot.ask(order) { Ok(()) } else { Err(HotplugError::StillRunning(self.steps.name_at(slot.state().0))) }
+        if slot.ask(order) { Ok(()) } else { Err(HotplugError::StillRunning(self.step_under_way(cpu))) }
     }
 
     /// Waits until the thread of `cpu` has done what it was asked for.
@@ -278,10 +278,21 @@ impl<'a> Hotplug<'a> {
     /// What keeps `cpu` from doing what it was asked for. An order that was not begun is taken back.
     pub(super) fn overdue(&self, cpu: CpuIndex) -> HotplugError {
         let slot = self.smp.hotplug(cpu);
-        if slot.withdraw() { HotplugError::NoAnswer } else { HotplugError::Hung(self.steps.name_at(slot.state().0)) }
+        if slot.withdraw() { HotplugError::NoAnswer } else { HotplugError::Hung(self.step_under_way(cpu)) }
     }
 
-    pub(super) fn down<P: HotplugPlatform>(
+    /// The step that the thread of `cpu` is at with what it was asked for last.
+    fn step_under_way(&self, cpu: CpuIndex) -> &'static str {
+        let slot = self.smp.hotplug(cpu);
+        let state = slot.state().0;
+        self.steps.name_at(match slot.order() {
+            Order::Single { position, .. } => position,
+            Order::Walk(target) if target.0 < state => state - 1,
+            Order::Walk(_) => state,
+        })
+    }
+
+    fn down<P: HotplugPlatform>(
         &self,
         plan: &Plan<'_>,
         platform: &P,
@@ -290,17 +301,46 @@ impl<'a> Hotplug<'a> {
     ) -> Result<Option<StepFailure>, HotplugError> {
         let from = self.state(cpu.index);
         let prepared = self.steps.prepared();
-        let mut passed_over = None;
         if from > prepared {
-            if target <= prepared {
-                self.may_go(plan, cpu)?;
-            }
-            self.ask(cpu.index, Order::Walk(target))?;
-            platform.wake(cpu.index);
+            self.send_down(plan, platform, cpu, target)?;
             if target > prepared {
                 return self.settle(plan, platform, cpu.index).map(|()| None);
             }
-            self.wait_for_death(plan, platform, cpu, from)?;
+        }
+        self.end_down(plan, platform, cpu, from, target, deadline(plan, platform))
+    }
+
+    /// Asks `cpu`, which is online, to go down to `target`.
+    pub(super) fn send_down<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        cpu: &Cpu,
+        target: HotplugState,
+    ) -> Result<(), HotplugError> {
+        if target <= self.steps.prepared() {
+            self.may_go(plan, cpu)?;
+        }
+        self.ask(cpu.index, Order::Walk(target))?;
+        platform.wake(cpu.index);
+        Ok(())
+    }
+
+    /// Waits until `cpu` is off, if it was sent down from a state `from` in which it was online, and undoes what was prepared for
+    /// it, down to `target`.
+    pub(super) fn end_down<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        cpu: &Cpu,
+        from: HotplugState,
+        target: HotplugState,
+        deadline: Deadline,
+    ) -> Result<Option<StepFailure>, HotplugError> {
+        let prepared = self.steps.prepared();
+        let mut passed_over = None;
+        if from > prepared {
+            self.wait_for_death(plan, platform, cpu, from, deadline)?;
             passed_over = self.take_failure(cpu.index);
         }
         let Err(failure) = self.walk(cpu.index, target) else { return Ok(passed_over) };
@@ -333,11 +373,12 @@ impl<'a> Hotplug<'a> {
         platform: &P,
         cpu: &Cpu,
         from: HotplugState,
+        deadline: Deadline,
     ) -> Result<(), HotplugError> {
         let slot = self.smp.hotplug(cpu.index);
         let claim = self.smp.claim_word(cpu.index);
         let mut firmware = FirmwareState::Unknown;
-        let ended = wait(platform, deadline(plan, platform), || {
+        let ended = wait(platform, deadline, || {
             if claim.state() == State::Dead {
                 firmware = bringup::ask_firmware(plan, cpu);
                 let is_off = matches!(firmware, FirmwareState::Off | FirmwareState::Unknown);

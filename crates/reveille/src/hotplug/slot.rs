@@ -119,12 +119,20 @@ impl HotplugSlot {
 
     /// The CPU's thread: begins what it was asked for.
     pub(super) fn begin(&self) -> Option<Order> {
-        let job = self.advance(Phase::Asked, Phase::Running)?;
+        self.advance(Phase::Asked, Phase::Running).map(Self::order_of)
+    }
+
+    /// What was asked for last.
+    pub(super) fn order(&self) -> Order {
+        Self::order_of(self.order.load(Ordering::Acquire))
+    }
+
+    fn order_of(job: u32) -> Order {
         let position = job as u16;
         let direction = if job & DOWN == 0 { Direction::Up } else { Direction::Down };
         match Instance::new((job >> 16) as u8) {
-            Some(instance) => Some(Order::Single { position, instance, direction }),
-            None => Some(Order::Walk(HotplugState(position))),
+            Some(instance) => Order::Single { position, instance, direction },
+            None => Order::Walk(HotplugState(position)),
         }
     }
 
