@@ -1,35 +1,52 @@
-//! CPUs that do not come up although firmware started them, and CPUs that die. The image is changed for this: a few of its
-//! instructions are replaced.
+//! CPUs that misbehave, in the kernel that is built for it, by the options of its command line: on their way to the kernel
+//! ([`arrival`]), in its hotplug steps ([`steps`]), and on their way out ([`departure`]). And CPUs that die altogether, in the
+//! kernel as it is shipped, with a few instructions replaced.
+
+pub mod arrival;
+pub mod departure;
+pub mod steps;
 
 use std::path::Path;
-use std::time::Duration;
 
 use object::{Object, ObjectSymbol};
-use reveille_cli::boot::BootOptions;
 use reveille_cli::image::BuiltImage;
-use reveille_cli::report::{Outcome, Report};
 use reveille_cli::verdict::Verdict;
-use reveille_system_tests::{Booted, Stand, cpus};
+use reveille_system_tests::{Stand, cpus};
 
 use crate::Test;
 
 /// The tests of this module.
 pub const TESTS: &[(&str, Test)] = &[
-    ("row_54_dead_cpus_cost_one_deadline_together_and_are_named", dead),
-    ("row_54_cpus_that_get_stuck_are_named_with_their_stage", stuck),
+    ("the_shipped_kernel_knows_no_faults", shipped),
     ("an_exception_is_reported_with_the_number_of_its_cpu", exception),
     ("a_stack_that_runs_into_its_guard_page_is_reported", overflow),
 ];
 
-/// How long the kernel waits here.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// Where a CPU is that is online, and one that is off.
+const ONLINE: &str = "at sched:active, Online, firmware says ON";
+const OFFLINE: &str = "at offline, Offline, firmware says OFF";
 
-/// WFI, and a branch back to it.
-const SLEEP: &[u32] = &[0xd503_207f, 0x17ff_ffff];
 /// UDF.
 const UNDEFINED: &[u32] = &[0];
 /// SUB SP, SP, #256; STR XZR, [SP]; and back.
 const EAT_THE_STACK: &[u32] = &[0xd104_03ff, 0xf900_03ff, 0x17ff_fffe];
+
+fn shipped(stand: &Stand) -> Result<(), String> {
+    let contains = |file: &Path, text: &str| {
+        let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
+        Ok::<bool, String>(bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+    for text in ["reveille.fault", "reveille_fault", "reveille.script"] {
+        // The ELF file has the names of functions too.
+        if !contains(&stand.faulty_image()?.elf, text)? {
+            return Err(format!("the image that is built for faults should have {text} in it"));
+        }
+        if contains(&stand.image().elf, text)? || contains(&stand.image().flat, text)? {
+            return Err(format!("the image that is shipped should not have {text} in it"));
+        }
+    }
+    Ok(())
+}
 
 /// A copy of the image, in `folder`, in which the function whose symbol has `function` in it begins with `instructions`.
 fn changed(image: &BuiltImage, function: &str, instructions: &[u32], folder: &Path) -> Result<BuiltImage, String> {
@@ -45,48 +62,6 @@ fn changed(image: &BuiltImage, function: &str, instructions: &[u32], folder: &Pa
     let flat = folder.join("changed.Image");
     std::fs::write(&flat, bytes).map_err(|error| error.to_string())?;
     Ok(BuiltImage { flat, ..image.clone() })
-}
-
-/// Boots four CPUs of which three end in `function`, and checks what all such boots have in common: each is named, the boot
-/// goes on without them, and one deadline is enough for all.
-fn boot(stand: &Stand, function: &str) -> Result<Booted, String> {
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let image = changed(stand.image(), function, SLEEP, folder.path())?;
-    let booted = stand.boot_image(&image, &BootOptions { deadline: Some(DEADLINE), ..cpus(4) })?;
-    let problems = booted.problems()?;
-    let named = (1..4).all(|cpu| problems.iter().any(|problem| problem.contains(&format!("CPU {cpu} "))));
-    booted.expect(named && problems.len() == 3, "each of the three CPUs is named")?;
-    let report = booted.report()?;
-    booted.expect(report.masks.online == [0] && report.masks.present.len() == 4, "the boot goes on without them")?;
-    booted.expect(report.proofs.iter().all(|proof| proof.passed), "and works")?;
-    let waited = waited(report);
-    booted.expect(waited >= DEADLINE, "no CPU is given up before its deadline")?;
-    booted.expect(waited < DEADLINE * 2, "three CPUs cost one deadline")?;
-    Ok(booted)
-}
-
-/// The time from the last kick to the end of the wait.
-fn waited(report: &Report) -> Duration {
-    let events = &report.cpus[0].events;
-    let last_kick = events.iter().rfind(|event| event.name == "kick").map_or(0, |event| event.ns);
-    let done = events.iter().find(|event| event.name == "smp_cpus_done").map_or(0, |event| event.ns);
-    Duration::from_nanos(done.saturating_sub(last_kick))
-}
-
-fn expect_reason(booted: &Booted, outcome: Outcome, reason: &str) -> Result<(), String> {
-    let cpus = &booted.report()?.cpus[1..];
-    let all = cpus.iter().all(|cpu| cpu.outcome == outcome && cpu.reason.as_deref() == Some(reason));
-    booted.expect(all, &format!("each is {outcome:?}: {reason}"))
-}
-
-fn dead(stand: &Stand) -> Result<(), String> {
-    let booted = boot(stand, "reveille_secondary_entry")?;
-    expect_reason(&booted, Outcome::TimedOut, "never arrived (firmware says ON)")
-}
-
-fn stuck(stand: &Stand) -> Result<(), String> {
-    let booted = boot(stand, "secondary_start_kernel")?;
-    expect_reason(&booted, Outcome::Stuck, "arrived and got stuck in __secondary_switched (firmware says ON)")
 }
 
 /// Boots two CPUs of which the second dies at its first Rust: the console says so, with its number.

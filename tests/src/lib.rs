@@ -1,7 +1,9 @@
-//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`pens`], in which CPUs wait, [`path`], which
-//! holds what was traced against the path of the system that is followed, and [`stub`], which boots an image where it lies.
+//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
+//! CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
+//! CPUs wait, and [`stub`], which boots an image where it lies.
 
 pub mod devicetree;
+pub mod misbehaving;
 pub mod path;
 pub mod pens;
 pub mod stub;

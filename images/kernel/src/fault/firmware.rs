@@ -10,7 +10,7 @@ use reveille_runtime::cpus;
 use reveille_runtime::per_cpu::smp_processor_id;
 
 use super::spec::Kind;
-use super::{stubs, take};
+use super::{guard, stubs, take};
 use crate::smp;
 
 /// DENIED.
@@ -66,13 +66,20 @@ fn misguide(cpu: CpuIndex, [target, entry, context]: [u64; 3]) -> Result<[u64; 3
         matches!(kind, Dead | Slow(_) | Late(_) | Refused(_) | WrongId(_) | Stale).then_some(*kind)
     });
     CONTEXTS[cpu.get()].store(context, Ordering::Relaxed);
+    if kind.is_some() {
+        guard::mark(cpu);
+    }
     let delayed = |delay: Duration| [target, stubs::delayed_entry(cpu, delay), context];
     Ok(match kind {
         Some(Kind::Dead) => [target, stubs::dead_entry(), context],
         Some(Kind::Slow(delay)) => delayed(delay),
         Some(Kind::Late(delay)) => delayed(delay + longest_wait()),
         Some(Kind::Refused(code)) => return Err(code),
-        Some(Kind::WrongId(index)) => [target, entry, context & !(GENERATION - 1) | u64::from(index)],
+        Some(Kind::WrongId(index)) => {
+            let victim = cpus::topology().cpus().get(usize::from(index));
+            victim.into_iter().for_each(|victim| guard::mark(victim.index));
+            [target, entry, context & !(GENERATION - 1) | u64::from(index)]
+        }
         Some(Kind::Stale) => [target, entry, context.wrapping_sub(GENERATION)],
         _ => [target, entry, context],
     })

@@ -1,8 +1,8 @@
 //! Requests that are made when the boot is over and has been proven, one after the other: `reveille.script=off:2,on:2`.
 //!
-//! `off:N`, `on:N`, `state:N:S`: hotplug's. `wait:MS`: lets time pass. `show:N`: where CPU N is. `guard:N` and `check:N`: marks what
-//! CPU N must not write to, and looks whether it has ([`guard`]). `steps`: the steps. What each comes to is told like a proof,
-//! and then all proofs are made once more.
+//! `off:N`, `on:N`, `state:N:S`: hotplug's. `wait:MS`: lets time pass. `show:N`: where CPU N is. `check:N`: whether CPU N, which was
+//! started wrongly, has written to what is no longer its own ([`guard`]). `steps`: the steps. What each comes to is told like a
+//! proof, and then all proofs are made once more.
 
 use alloc::format;
 use alloc::string::String;
@@ -67,10 +67,6 @@ fn execute(command: &str) -> Option<Result<String, String>> {
             Ok(String::from("waited"))
         }
         "show" => Ok(place(cpu(&mut words)?)),
-        "guard" => {
-            guard::mark(cpu(&mut words)?);
-            Ok(String::from("marked"))
-        }
         "check" => {
             let cpu = cpu(&mut words)?;
             let place = place(cpu);
