@@ -20,6 +20,9 @@ pub const RECORD_SEPARATOR: char = '\x1e';
 /// The longest record, in bytes.
 pub const MAX_RECORD: usize = 1024;
 
+/// What an image prints when it waits for a command to be typed: the beginning of a line.
+pub const PROMPT: &str = "reveille> ";
+
 /// One thing that an image tells the host. `S` is `&str` where it is written and `String` where it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

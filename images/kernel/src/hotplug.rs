@@ -7,7 +7,9 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use linkme::distributed_slice;
-use reveille::hotplug::{Hotplug, HotplugError, HotplugPlatform, HotplugState, Step, StepFailure, StepTable, Verdict};
+use reveille::hotplug::{
+    FreezeError, Frozen, Hotplug, HotplugError, HotplugPlatform, HotplugState, Step, StepFailure, StepTable, Verdict,
+};
 use reveille::{Cpu, CpuIndex};
 use reveille_runtime::arch::interrupts;
 use reveille_runtime::cpus::{SMP, topology};
@@ -142,6 +144,16 @@ pub fn cpu_up(cpu: CpuIndex) -> Done<()> {
 /// Takes `cpu` down.
 pub fn cpu_down(cpu: CpuIndex) -> Done<Option<StepFailure>> {
     request(|control| hotplug().cpu_down(&smp::plan(), control, cpu))
+}
+
+/// Takes down all CPUs but the boot CPU, and refuses requests until they are thawed.
+pub fn freeze() -> Result<Frozen, FreezeError> {
+    hotplug().freeze_secondary_cpus(&smp::plan(), &Control::new(nap))
+}
+
+/// Brings frozen CPUs back; `told` hears what became of each.
+pub fn thaw(frozen: &Frozen, told: &mut dyn FnMut(CpuIndex, Result<(), HotplugError>)) -> Result<(), HotplugError> {
+    hotplug().thaw_secondary_cpus(&smp::plan(), &Control::new(nap), frozen, told)
 }
 
 fn request<T>(request: impl FnOnce(&Control) -> Result<T, HotplugError>) -> Done<T> {

@@ -38,6 +38,9 @@ fn start_kernel(arguments: BootArguments) -> ! {
     sched_init();
     init_irq(&fdt).and_then(|()| time_init(&fdt)).unwrap_or_else(|reason| panic!("{reason}"));
     notify_cpu_starting();
+    if boot.options.console {
+        init_console_input(&fdt);
+    }
     interrupts::enable();
     rest_init(boot)
 }
@@ -126,6 +129,13 @@ fn notify_cpu_starting() {
     hotplug().advance_boot_cpu(hotplug().steps().ap_online()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
+/// Has what is typed wait for the console.
+fn init_console_input(fdt: &Fdt<'_>) {
+    if let Err(reason) = console::init_input(fdt, CpuIndex::BOOT) {
+        println!("The console is looked at now and then: {reason}");
+    }
+}
+
 /// Starts the init thread; the boot CPU's own thread idles from here on.
 fn rest_init(boot: Boot) -> ! {
     {
@@ -151,6 +161,9 @@ fn kernel_init(mut boot: Boot) {
     proofs.extend(boot.options.soak.map(soak::run));
     #[cfg(feature = "faults")]
     proofs.extend(crate::fault::run_script());
+    if boot.options.console {
+        crate::console::run_until_exit(&reasons);
+    }
     let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
     power::exit(u8::from(!passed))
 }

@@ -9,6 +9,7 @@
 //! - [`secondary`]: a new CPU, from its entry to its idle thread;
 //! - [`proof`]: interrupts, timers and work on every CPU;
 //! - [`soak`]: CPUs coming and going in thousands, if that is asked for;
+//! - [`console`]: commands that are typed while it runs, likewise;
 //! - [`report`]: what the host is told.
 
 #![no_std]
@@ -16,6 +17,7 @@
 
 extern crate alloc;
 
+mod console;
 mod cpuinfo;
 #[cfg(feature = "faults")]
 mod fault;

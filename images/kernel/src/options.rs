@@ -19,6 +19,8 @@ pub struct Options {
     pub semihosting: bool,
     /// `reveille.soak=N` and `reveille.seed=S`: CPUs are taken down and brought back N times, by choices that begin with S.
     pub soak: Option<soak::Options>,
+    /// `reveille.console=1`: commands are taken from the console before the run ends.
+    pub console: bool,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
                 cycles,
                 seed: value("reveille.seed=").and_then(|seed| seed.parse().ok()).unwrap_or(1),
             }),
+            console: value("reveille.console=") == Some("1"),
         }
     }
 }
