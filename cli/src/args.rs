@@ -74,6 +74,11 @@ pub struct BootArguments {
     /// What to show of the boot.
     #[command(flatten)]
     pub views: ViewArguments,
+    /// Take commands when the CPUs are up: cpu on|off|state|list, steps, ipi, trace, help, exit
+    ///
+    /// They are read from the standard input, a line each; at its end the run ends. There is no time limit unless --timeout says so.
+    #[arg(long)]
+    pub interactive: bool,
     /// Write the report, as JSON, to this file
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -127,8 +132,7 @@ impl SoakArguments {
         options.deadline.get_or_insert(PATIENCE);
         let timeout = options.limit() + TIME_PER_CYCLE * self.cycles;
         options.timeout = self.boot.timeout.or(Some(timeout));
-        let asked = format!("reveille.soak={} reveille.seed={}", self.cycles, self.seed);
-        options.append = Some(options.append.map_or(asked.clone(), |append| format!("{append} {asked}")));
+        ask(&mut options, &format!("reveille.soak={} reveille.seed={}", self.cycles, self.seed));
         Ok(options)
     }
 }
@@ -262,7 +266,7 @@ impl BootArguments {
     /// # Errors
     /// [`Error::UnknownMachine`], and those of [`BootOptions::check`].
     pub fn options(&self) -> Result<BootOptions, Error> {
-        let options = BootOptions {
+        let mut options = BootOptions {
             machine: Machine::find(&self.machine)?,
             cpus: self.cpus,
             policy: self.policy,
@@ -276,9 +280,18 @@ impl BootArguments {
             format: self.format,
             qemu_arguments: self.qemu_arg.clone(),
         };
+        if self.interactive {
+            ask(&mut options, "reveille.console=1");
+        }
         options.check()?;
         Ok(options)
     }
+}
+
+/// Adds words to the kernel's command line.
+fn ask(options: &mut BootOptions, words: &str) {
+    let append = options.append.take();
+    options.append = Some(append.map_or(words.to_owned(), |append| format!("{append} {words}")));
 }
 
 /// A time in seconds, with or without a fraction. More than a week is a slip of the finger.
@@ -352,6 +365,12 @@ mod tests {
             ..BootOptions::default()
         };
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn an_interactive_boot_asks_the_kernel_for_its_console() {
+        let options = options("reveille boot --interactive --append nosuch");
+        assert_eq!(options.append.as_deref(), Some("nosuch reveille.console=1"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::console::{Console, ConsoleSink, Line};
 use crate::devicetree;
 use crate::error::Error;
 use crate::image::BuiltImage;
+use crate::keyboard::Keyboard;
 use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
 use crate::qemu::{self, Ending, Finished};
@@ -32,6 +33,8 @@ use crate::verdict::{self, Verdict};
 
 /// How long a run may take where nobody says, with few CPUs.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long one may take that waits for a person: longer than anybody does.
+const CONVERSATION_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What to boot, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +150,39 @@ pub fn run(
     options: &BootOptions,
     sink: &mut dyn ConsoleSink,
 ) -> Result<BootRun, Error> {
+    run_with(host, image, options, None, sink)
+}
+
+/// The same, with what comes from `keyboard` typed at the console. Without [`BootOptions::timeout`] it may take any time. The kernel
+/// takes commands if its command line says `reveille.console=1`.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn converse(
+    host: &Host,
+    image: &BuiltImage,
+    options: &BootOptions,
+    keyboard: Keyboard,
+    sink: &mut dyn ConsoleSink,
+) -> Result<BootRun, Error> {
+    run_with(host, image, options, Some(keyboard), sink)
+}
+
+fn run_with(
+    host: &Host,
+    image: &BuiltImage,
+    options: &BootOptions,
+    keyboard: Option<Keyboard>,
+    sink: &mut dyn ConsoleSink,
+) -> Result<BootRun, Error> {
     options.check()?;
     let arguments = qemu::arguments(options, image);
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
     let mut console = Console::default();
     let mut assembly = Assembly::default();
     let start = Instant::now();
-    let limit = options.limit();
-    let finished = qemu::run(&host.qemu, &arguments, limit, |line| match line {
+    let mut limit = options.limit();
+    let take = |line| match line {
         Line::Text(text) => {
             sink.text(&text);
             console.push(&text);
@@ -163,7 +191,15 @@ pub fn run(
             sink.record(&record);
             assembly.take(record);
         }
-    })?;
+        Line::Prompt => sink.prompt(),
+    };
+    let finished = match keyboard {
+        Some(keyboard) => {
+            limit = options.timeout.unwrap_or(CONVERSATION_LIMIT);
+            qemu::converse(&host.qemu, &arguments, limit, keyboard, take)?
+        }
+        None => qemu::run(&host.qemu, &arguments, limit, take)?,
+    };
     let duration = start.elapsed();
     if console.lines().len() == 0 && !assembly.has_begun() {
         refused(&finished)?;

@@ -16,7 +16,8 @@ use crate::boot::{self, BootOptions, BootRun};
 use crate::error::Error;
 use crate::exit::ExitStatus;
 use crate::inspect::Inspection;
-use crate::live::Live;
+use crate::keyboard::Keyboard;
+use crate::live::{Live, Plain};
 use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::verdict::Verdict;
@@ -71,7 +72,11 @@ fn boot_with(arguments: &BootArguments, options: &BootOptions) -> Result<ExitSta
     files.open_views(&arguments.views)?;
     let host = setup::ensure(options.machine.architecture())?;
     let image = image::build(&host, options.machine.image, &[])?;
-    let run = boot::run(&host, &image, options, &mut Live::new(|line| print(&format!("{line}\n"))))?;
+    let run = if arguments.interactive {
+        boot::converse(&host, &image, options, Keyboard::standard_input(), &mut Plain::new(print))?
+    } else {
+        boot::run(&host, &image, options, &mut Live::new(|line| print(&format!("{line}\n"))))?
+    };
     if let Some(report) = &run.report {
         print("\n");
         describe(report, &arguments.views);

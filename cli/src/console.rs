@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use reveille_trace_format::{RECORD_SEPARATOR, Record, decode};
+use reveille_trace_format::{PROMPT, RECORD_SEPARATOR, Record, decode};
 
 /// A line longer than this is handed on in pieces, so that a machine which never ends its line costs no memory.
 const LONGEST_LINE: usize = 64 << 10;
@@ -16,6 +16,8 @@ pub enum Line {
     Text(String),
     /// A record.
     Record(Record<String>),
+    /// [`PROMPT`]: what is typed now goes on behind it.
+    Prompt,
 }
 
 /// Gets a console's lines as they come.
@@ -27,6 +29,9 @@ pub trait ConsoleSink {
     fn record(&mut self, record: &Record<String>) {
         let _ = record;
     }
+
+    /// The machine waits for a command.
+    fn prompt(&mut self) {}
 }
 
 /// Shows nothing: for those who read the console of the finished run.
@@ -56,6 +61,10 @@ impl Splitter {
                     self.end_line(&mut lines);
                 }
                 self.pending.push(byte);
+                if self.pending == PROMPT.as_bytes() {
+                    self.pending.clear();
+                    lines.push(Line::Prompt);
+                }
                 if self.pending.len() >= LONGEST_LINE {
                     self.end_line(&mut lines);
                 }
@@ -147,6 +156,14 @@ mod tests {
     fn a_record_in_the_middle_of_a_text_line_is_read() {
         let lines = Splitter::default().push(format!("half a{DONE}\n line\n").as_bytes());
         assert_eq!(lines, [text("half a"), done(), text(" line")]);
+    }
+
+    #[test]
+    fn a_prompt_is_seen_before_its_line_ends_and_only_at_the_beginning_of_one() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.push(b"ready\nreveille> "), [text("ready"), Line::Prompt]);
+        assert_eq!(splitter.push(b"steps\r\nno reveille> \n"), [text("steps"), text("no reveille> ")]);
+        assert_eq!(splitter.finish(), []);
     }
 
     #[test]

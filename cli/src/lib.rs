@@ -1,9 +1,10 @@
 //! The host side of Reveille: what the command `reveille` is made of.
 //!
 //! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
-//! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records,
-//! [`report`] assembles the records, [`verdict`] judges the run, and [`summary`], [`tree`], [`timeline`] and [`perfetto`] show it.
-//! [`diff`] compares two runs, and [`inspect`] boots nothing: it checks devicetrees. [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
+//! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records
+//! ([`keyboard`] types into it), [`report`] assembles the records, [`verdict`] judges the run, and [`summary`], [`tree`],
+//! [`timeline`] and [`perfetto`] show it. [`diff`] compares two runs, and [`inspect`] boots nothing: it checks devicetrees.
+//! [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
 //! code.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod fetch;
 pub mod image;
 pub mod inspect;
 pub mod interrupt;
+pub mod keyboard;
 pub mod live;
 pub mod machine;
 pub mod output;

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use reveille_trace_format::Record;
+use reveille_trace_format::{PROMPT, Record};
 
 use crate::console::ConsoleSink;
 use progress::Progress;
@@ -82,6 +82,28 @@ impl<P: FnMut(&str)> ConsoleSink for Live<P> {
 impl<P: FnMut(&str)> Drop for Live<P> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Prints the console's text and its prompts as they come, and nothing else: for a machine that is talked to.
+pub struct Plain<P: FnMut(&str)> {
+    print: P,
+}
+
+impl<P: FnMut(&str)> Plain<P> {
+    /// `print` prints text as it stands.
+    pub const fn new(print: P) -> Self {
+        Self { print }
+    }
+}
+
+impl<P: FnMut(&str)> ConsoleSink for Plain<P> {
+    fn text(&mut self, line: &str) {
+        (self.print)(&format!("{line}\n"));
+    }
+
+    fn prompt(&mut self) {
+        (self.print)(PROMPT);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::console::{Line, Splitter};
 use crate::error::Error;
 use crate::image::BuiltImage;
 use crate::interrupt;
+use crate::keyboard::{Keyboard, Typist};
 
 /// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
 /// CPUs that work if each CPU had a thread.
@@ -19,6 +20,8 @@ const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
 
 /// How often a run looks up from its console, to see whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How often it does while the machine waits for something to be typed.
+const PROMPTED_GLANCE: Duration = Duration::from_millis(10);
 /// How much of QEMU's own messages is kept.
 const KEPT_MESSAGES: usize = 64 << 10;
 
@@ -97,25 +100,46 @@ impl Drop for Running {
 ///
 /// # Errors
 /// [`Error::QemuStart`], [`Error::Interrupted`].
-pub fn run(
+pub fn run(program: &Path, arguments: &[String], limit: Duration, line: impl FnMut(Line)) -> Result<Finished, Error> {
+    run_with(program, arguments, limit, None, line)
+}
+
+/// The same; what comes from `keyboard` is typed at the console when the machine prompts for it.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn converse(
     program: &Path,
     arguments: &[String],
     limit: Duration,
+    keyboard: Keyboard,
+    line: impl FnMut(Line),
+) -> Result<Finished, Error> {
+    run_with(program, arguments, limit, Some(keyboard), line)
+}
+
+fn run_with(
+    program: &Path,
+    arguments: &[String],
+    limit: Duration,
+    keyboard: Option<Keyboard>,
     mut line: impl FnMut(Line),
 ) -> Result<Finished, Error> {
     let start_error = |source| Error::QemuStart { program: program.display().to_string(), source };
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if keyboard.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let end = Instant::now() + limit;
     let mut running = Running(command.spawn().map_err(start_error)?);
     let (Some(stdout), Some(stderr)) = (running.0.stdout.take(), running.0.stderr.take()) else {
         return Err(start_error(io::ErrorKind::BrokenPipe.into()));
     };
+    let mut typist = keyboard.zip(running.0.stdin.take()).map(|(keyboard, stdin)| Typist::new(keyboard, stdin));
     let (sender, receiver) = sync_channel(256);
     let reader = std::thread::spawn(move || read_lines(stdout, &sender));
     let messages = std::thread::spawn(move || read_messages(stderr));
 
-    let mut timed_out = !take_lines(&receiver, end, &mut line)?;
+    let mut timed_out = !take_lines(&receiver, end, typist.as_mut(), &mut line)?;
     let status = if timed_out { None } else { wait_until(&mut running.0, end).map_err(start_error)? };
     timed_out |= status.is_none();
     drop(running);
@@ -131,7 +155,12 @@ pub fn run(
 }
 
 /// Hands on lines until the console is closed (`true`) or the time is over (`false`).
-fn take_lines(receiver: &Receiver<Line>, end: Instant, line: &mut impl FnMut(Line)) -> Result<bool, Error> {
+fn take_lines(
+    receiver: &Receiver<Line>,
+    end: Instant,
+    mut typist: Option<&mut Typist>,
+    line: &mut impl FnMut(Line),
+) -> Result<bool, Error> {
     loop {
         if interrupt::requested() {
             return Err(Error::Interrupted);
@@ -140,8 +169,14 @@ fn take_lines(receiver: &Receiver<Line>, end: Instant, line: &mut impl FnMut(Lin
         if left.is_zero() {
             return Ok(false);
         }
-        match receiver.recv_timeout(left.min(GLANCE)) {
-            Ok(next) => line(next),
+        let mut glance = GLANCE;
+        if let Some(typist) = typist.as_mut().filter(|typist| typist.is_awaited()) {
+            typist.type_next();
+            glance = PROMPTED_GLANCE;
+        }
+        match receiver.recv_timeout(left.min(glance)) {
+            Ok(next) if typist.as_mut().is_none_or(|typist| typist.hear(&next)) => line(next),
+            Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(true),
         }
@@ -262,6 +297,21 @@ mod tests {
         assert_eq!(finished.ending, Ending::TimedOut);
         assert_eq!(lines, [Line::Text("waiting".into())]);
         assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_conversation_types_a_line_for_each_prompt_and_exit_at_the_end() {
+        let script =
+            "while printf 'reveille> ' && read -r line && echo $line; do [ \"$line\" != exit ] || exit 3; done";
+        let mut lines = Vec::new();
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let keyboard = Keyboard::of(&b"one\n\ttwo  words\nhalf"[..]);
+        let finished =
+            converse(Path::new("/bin/sh"), &arguments, Duration::from_secs(20), keyboard, |line| lines.push(line));
+        assert_eq!(finished.unwrap().ending, Ending::Exited(Some(3)));
+        let texts = ["one", "two words", "half", "exit"].map(|text| Line::Text(text.into()));
+        let expected: Vec<Line> = texts.into_iter().flat_map(|text| [Line::Prompt, text]).collect();
+        assert_eq!(lines, expected);
     }
 
     #[test]
