@@ -21,6 +21,8 @@ pub struct Board<'a> {
     pub fdt: Fdt<'a>,
     /// The node `/cpus`.
     pub cpus_node: Option<FdtNode<'a>>,
+    /// How many cells an id has; `None` where that is neither 1 nor 2.
+    pub address_cells: Option<u32>,
     pub boot_cpu: BootCpu,
     /// Why there is no topology.
     pub error: Option<TopologyError>,
@@ -53,7 +55,10 @@ impl<'a> Board<'a> {
     pub fn read(fdt: &Fdt<'a>, boot_cpu: Option<HwId>) -> Self {
         let cpus_node = fdt.find_node("/cpus");
         let nodes: Vec<FdtNode<'a>> = cpus_node.into_iter().flat_map(|cpus| cpus.children()).filter(is_cpu).collect();
-        let boot_cpu = choose_boot_cpu(fdt, &nodes, boot_cpu);
+        let address_cells = cpus_node.as_ref().and_then(|cpus| address_cells(fdt, cpus));
+        let read_id = |node: &FdtNode<'a>| read_id(node, address_cells?);
+        let ids = nodes.iter().filter_map(read_id);
+        let boot_cpu = choose_boot_cpu(fdt, ids, boot_cpu);
         let mut topology = Box::new(Topology::new(HwId(boot_cpu.id)));
         let options = FdtOptions {
             boot_cpu: HwId(boot_cpu.id),
@@ -68,7 +73,7 @@ impl<'a> Board<'a> {
         let fate = |node: FdtNode<'a>| {
             // Names may be there twice; their places in the file are not.
             let left_out = left_out.iter().find(|(name, ..)| std::ptr::eq(*name, node.name().as_ptr()));
-            let id = left_out.map_or_else(|| read_id(fdt, &node), |(_, id, _)| id.map(|id| id.0));
+            let id = left_out.map_or_else(|| read_id(&node), |(_, id, _)| id.map(|id| id.0));
             let fate = match (left_out, id.and_then(|id| topology.find(HwId(id)))) {
                 (Some((.., reason)), _) => Fate::LeftOut(*reason),
                 (None, Some(cpu)) if error.is_none() => Fate::Used(*cpu),
@@ -77,7 +82,7 @@ impl<'a> Board<'a> {
             BoardCpu { node, id, fate }
         };
         let cpus = nodes.into_iter().map(fate).collect();
-        Self { fdt: *fdt, cpus_node, boot_cpu, error, cpus, psci: PsciNode::from_fdt(fdt) }
+        Self { fdt: *fdt, cpus_node, address_cells, boot_cpu, error, cpus, psci: PsciNode::from_fdt(fdt) }
     }
 
     /// The path of a child of `/cpus`.
@@ -160,25 +165,25 @@ impl From<PsciNode> for PsciFirmware {
     }
 }
 
-/// The id of a CPU's node, by the cells that `/cpus` or the root says, if it is one that a CPU can have.
-fn read_id(fdt: &Fdt<'_>, node: &FdtNode<'_>) -> Option<u64> {
+/// The id of a CPU's node, if it is one that a CPU can have.
+fn read_id(node: &FdtNode<'_>, address_cells: u32) -> Option<u64> {
     let cells = property::cells(node, "reg")?;
     let id = property::number(&cells);
-    (cells.len() == address_cells(fdt)? as usize && id & !AFFINITY_MASK == 0).then_some(id)
+    (cells.len() == address_cells as usize && id & !AFFINITY_MASK == 0).then_some(id)
 }
 
 /// How many cells an id has: what `/cpus` says, else the root, else 1.
-pub fn address_cells(fdt: &Fdt<'_>) -> Option<u32> {
-    let said = |node: FdtNode<'_>| property::cell(&node, "#address-cells");
-    let cells = said(fdt.find_node("/cpus")?).or_else(|| said(fdt.root())).unwrap_or(1);
+fn address_cells(fdt: &Fdt<'_>, cpus: &FdtNode<'_>) -> Option<u32> {
+    let said = |node: &FdtNode<'_>| property::cell(node, "#address-cells");
+    let cells = said(cpus).or_else(|| said(&fdt.root())).unwrap_or(1);
     matches!(cells, 1 | 2).then_some(cells)
 }
 
-fn choose_boot_cpu(fdt: &Fdt<'_>, nodes: &[FdtNode<'_>], given: Option<HwId>) -> BootCpu {
+fn choose_boot_cpu(fdt: &Fdt<'_>, ids: impl Iterator<Item = u64>, given: Option<HwId>) -> BootCpu {
     if let Some(HwId(id)) = given {
         return BootCpu { id, by: BootCpuSource::Given };
     }
-    let mut ids = nodes.iter().filter_map(|node| read_id(fdt, node)).peekable();
+    let mut ids = ids.peekable();
     let header = u64::from(fdt.boot_cpuid_phys());
     match ids.peek().copied() {
         Some(_) if ids.any(|id| id == header) => BootCpu { id: header, by: BootCpuSource::Header },

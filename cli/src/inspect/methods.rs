@@ -1,5 +1,7 @@
 //! Findings about how CPUs are started: the PSCI firmware, and the words of `spin-table`.
 
+use std::cell::LazyCell;
+
 use dtoolkit::fdt::FdtNode;
 use dtoolkit::{Node, Property};
 use reveille_aarch64::psci::PsciNodeError;
@@ -14,7 +16,7 @@ pub fn check(board: &Board<'_>, findings: &mut Vec<Finding>) {
     if board.cpus.iter().any(|cpu| !cpu.boots() && cpu.method() == Some(PSCI)) {
         check_psci(board, findings);
     }
-    let memory = Memory::read(&board.fdt);
+    let memory = LazyCell::new(|| Memory::read(&board.fdt));
     for cpu in board.cpus.iter().filter(|cpu| !cpu.boots()) {
         if cpu.method() == Some(SPIN_TABLE) {
             check_release_address(cpu, &memory, findings);

@@ -4,7 +4,7 @@ use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
 use reveille::topology::{Reason, TopologyError};
 
-use super::board::{Board, BoardCpu, Fate, address_cells};
+use super::board::{Board, BoardCpu, Fate};
 use super::finding::{Finding, Kind};
 use super::{BootCpuSource, property};
 
@@ -62,10 +62,10 @@ fn check_cpu(board: &Board<'_>, cpu: &BoardCpu<'_>, findings: &mut Vec<Finding>)
     if property::strings(&cpu.node, "device_type").is_empty() {
         findings.push(Finding::new(Kind::NoDeviceType, &path, "it has no device_type"));
     }
-    if let (Some(id), Some((_, unit_address))) = (cpu.id, cpu.node.name().split_once('@'))
-        && u64::from_str_radix(unit_address, 16) != Ok(id)
+    if let (Some(used), Some((_, unit_address))) = (cpu.used(), cpu.node.name().split_once('@'))
+        && u64::from_str_radix(unit_address, 16) != Ok(used.hw_id.0)
     {
-        findings.push(Finding::new(Kind::UnitAddress, &path, format!("its id is {id:#x}")));
+        findings.push(Finding::new(Kind::UnitAddress, &path, format!("its id is {}", used.hw_id)));
     }
 }
 
@@ -91,7 +91,7 @@ fn problem(board: &Board<'_>, cpu: &BoardCpu<'_>, reason: Reason) -> String {
             None => "it has no reg".into(),
             Some(reg) => {
                 let bytes = dtoolkit::Property::value(&reg).len();
-                let cells = address_cells(&board.fdt).unwrap_or(1);
+                let cells = board.address_cells.unwrap_or(1);
                 format!("its reg has {bytes} bytes, and an id of {cells} cells has {}", cells * 4)
             }
         },
