@@ -78,7 +78,7 @@ fn kind_of(reason: Reason) -> Option<Kind> {
         Reason::Status => Some(Kind::Status),
         Reason::NoMethod => Some(Kind::NoMethod),
         Reason::UnknownMethod => Some(Kind::UnknownMethod),
-        Reason::BootCpuMissing => None,
+        Reason::BootCpuMissing | Reason::BadEntry | Reason::NotEnabled | Reason::OnlineCapable => None,
         Reason::AboveNrCpus | Reason::AboveBuildMaximum => Some(Kind::TooManyCpus),
     }
 }

@@ -126,6 +126,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod acpi;
 mod bringup;
 mod cpu;
 pub mod hotplug;

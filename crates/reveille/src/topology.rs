@@ -1,17 +1,20 @@
 //! Which CPUs a machine has, what they are called, how each is started: [`Topology`].
 //!
-//! [`Topology::read_fdt`] reads it from a devicetree. Whatever is wrong with the tree, reading ends: a CPU that cannot be
-//! used is left out and reported with a [`Reason`], the rest boots.
+//! [`Topology::read_fdt`] reads it from a devicetree, [`Topology::read_madt`] from ACPI's MADT. Whatever is wrong with these, reading
+//! ends: a CPU that cannot be used is left out and reported with a [`Reason`], the rest boots.
 
+mod acpi;
 mod blob;
 mod fdt;
 
 use crate::cpu::{CpuIndex, HwId, MAX_CPUS};
 
+pub use acpi::MadtOptions;
 pub use blob::{FdtError, open_fdt};
 pub use fdt::is_cpu;
 
-/// Which of the caller's enable methods starts a CPU: an index into the slice that [`Topology::read_fdt`] was given.
+/// Which of the caller's enable methods starts a CPU: an index into the slice that [`Topology::read_fdt`] was given, or what
+/// [`MadtOptions`] said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodIndex(pub u8);
 
@@ -35,17 +38,37 @@ pub struct Cpu {
     pub hw_id: HwId,
     /// How it is started. `None` only for a boot CPU, which needs no starting.
     pub method: Option<MethodIndex>,
-    /// `cpu-release-addr`: the physical address of the word that a spin-table pen polls.
+    /// The physical address of what the CPU polls until it is started: `cpu-release-addr`, the word of a spin-table pen, or the mailbox
+    /// of ACPI's parking protocol.
     pub release_address: Option<u64>,
     /// Where `cpu-map` places it.
     pub placement: Option<Placement>,
     /// `numa-node-id`.
     pub numa_node: Option<u32>,
+    /// What ACPI calls it, if the topology was read from ACPI.
+    pub acpi: Option<AcpiCpu>,
+}
+
+/// The numbers that ACPI has for a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcpiCpu {
+    /// The UID of its processor object in the namespace, by which other tables name it.
+    pub uid: u32,
+    /// The number of its interface to a GICv2, by which the parking protocol names it.
+    pub cpu_interface: u32,
 }
 
 impl Cpu {
     const fn boot(hw_id: HwId) -> Self {
-        Self { index: CpuIndex::BOOT, hw_id, method: None, release_address: None, placement: None, numa_node: None }
+        Self {
+            index: CpuIndex::BOOT,
+            hw_id,
+            method: None,
+            release_address: None,
+            placement: None,
+            numa_node: None,
+            acpi: None,
+        }
     }
 }
 
@@ -58,20 +81,29 @@ pub enum Reason {
     /// `reg` has bits set that are no affinity field.
     #[error("its id has bits set outside the affinity fields")]
     BadId,
+    /// Its MADT entry is too short for a CPU, or does not fit into the table.
+    #[error("its entry in the MADT is damaged")]
+    BadEntry,
+    /// Its MADT entry is not enabled.
+    #[error("the MADT says that it is not enabled")]
+    NotEnabled,
+    /// Its MADT entry is not enabled, and online-capable: it may be added to the machine later.
+    #[error("the MADT says that it may be added later")]
+    OnlineCapable,
     /// An earlier node has the same id.
     #[error("its id is that of an earlier CPU")]
     Duplicate,
     /// `status` is neither `okay` nor `disabled`.
     #[error("its status says that it cannot be used")]
     Status,
-    /// The node has no `enable-method`.
+    /// The node has no `enable-method`; in ACPI, there is no PSCI and the CPU has no mailbox.
     #[error("it has no enable-method")]
     NoMethod,
     /// None of its `enable-method` strings is one of the caller's.
     #[error("its enable-method is unknown")]
     UnknownMethod,
-    /// No node names the CPU that boots, so what the tree says of the others is not relied on.
-    #[error("the devicetree does not name the boot CPU")]
+    /// No node or entry names the CPU that boots, so what is said of the others is not relied on.
+    #[error("the description of the machine does not name the boot CPU")]
     BootCpuMissing,
     /// The machine has more CPUs than `nr_cpus` allows.
     #[error("nr_cpus allows no more CPUs")]
@@ -85,14 +117,15 @@ impl Reason {
     /// Whether the machine's description is at fault, rather than someone having asked for fewer CPUs.
     #[must_use]
     pub const fn is_fault(self) -> bool {
-        !matches!(self, Self::Status | Self::AboveNrCpus)
+        !matches!(self, Self::Status | Self::NotEnabled | Self::OnlineCapable | Self::AboveNrCpus)
     }
 }
 
 /// A CPU that was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOut<'a> {
-    /// The name of its node, such as `cpu@100`. For people: the number in it means nothing.
+    /// The name of its node, such as `cpu@100`, or of its MADT entry, such as `GICC uid 4`. For people: the number in a node's name means
+    /// nothing.
     pub node: &'a str,
     /// Its id, where one could be read.
     pub hw_id: Option<HwId>,
@@ -134,7 +167,7 @@ pub struct FdtOptions<'a> {
     pub nr_cpus: usize,
 }
 
-/// The CPUs of a machine: the boot CPU first, then the others in the order of the devicetree.
+/// The CPUs of a machine: the boot CPU first, then the others in the order of the devicetree, or of the MADT.
 ///
 /// About 30 KB with the default [`MAX_CPUS`]: make it a `static` (behind a lock), or put it on a heap.
 pub struct Topology {
@@ -157,6 +190,19 @@ impl Topology {
     #[must_use]
     pub fn cpus(&self) -> &[Cpu] {
         &self.cpus[..=self.others]
+    }
+
+    /// Leaves nothing but the boot CPU.
+    fn clear(&mut self, boot_cpu: HwId) {
+        self.others = 0;
+        self.cpus[0] = Cpu::boot(boot_cpu);
+        self.phandles[0] = 0;
+    }
+
+    /// The index of the CPU that is entered next.
+    fn next_index(&self, nr_cpus: usize) -> Result<CpuIndex, Reason> {
+        let index = CpuIndex::new(self.others + 1).ok_or(Reason::AboveBuildMaximum)?;
+        if index.get() < nr_cpus { Ok(index) } else { Err(Reason::AboveNrCpus) }
     }
 
     /// The CPU that the hardware calls `hw_id`.

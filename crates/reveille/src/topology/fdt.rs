@@ -29,9 +29,7 @@ impl Topology {
         options: &FdtOptions<'_>,
         left_out: &mut dyn FnMut(LeftOut<'_>),
     ) -> Result<Findings, TopologyError> {
-        self.others = 0;
-        self.cpus[0] = Cpu::boot(options.boot_cpu);
-        self.phandles[0] = 0;
+        self.clear(options.boot_cpu);
         let cpus = fdt.find_node("/cpus").ok_or(TopologyError::NoCpus)?;
         let cells = match cell(&cpus, "#address-cells").or(cell(&fdt.root(), "#address-cells")).unwrap_or(1) {
             cells @ (1 | 2) => cells,
@@ -112,10 +110,7 @@ impl Reader<'_> {
             return Err(Reason::Status);
         }
         let method = self.method(node)?;
-        let index = CpuIndex::new(self.topology.others + 1).ok_or(Reason::AboveBuildMaximum)?;
-        if index.get() >= self.options.nr_cpus {
-            return Err(Reason::AboveNrCpus);
-        }
+        let index = self.topology.next_index(self.options.nr_cpus)?;
         self.topology.others += 1;
         self.store(index, node, hw_id, Some(method));
         Ok(())
@@ -130,6 +125,7 @@ impl Reader<'_> {
             release_address: number(node, "cpu-release-addr", 2).or(number(node, "cpu-release-addr", 1)),
             placement: None,
             numa_node: cell(node, "numa-node-id"),
+            acpi: None,
         };
     }
 

@@ -1,10 +1,11 @@
-//! What [`reveille::Topology::read_fdt`] makes of devicetrees, good and hostile.
+//! What [`reveille::Topology`] makes of devicetrees and MADTs, good and hostile.
 #![cfg(not(loom))]
 
 mod blob;
 mod board;
 mod cpu_map;
 mod hostile;
+mod madt;
 mod trees;
 
 use reveille::topology::{FdtOptions, Findings, MethodIndex, Reason, TopologyError};
