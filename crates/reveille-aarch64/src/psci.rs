@@ -1,8 +1,9 @@
 //! The enable method `psci` (Arm DEN0022): firmware starts CPUs.
 //!
-//! [`PsciNode`] is what the devicetree says of the firmware, [`Psci`] the method, and [`Firmware`] the way to call it: a
+//! [`PsciNode`] is what the devicetree or ACPI says of the firmware, [`Psci`] the method, and [`Firmware`] the way to call it: a
 //! [`Conduit`] on arm64, something else in tests.
 
+mod fadt;
 mod node;
 
 use core::fmt;
@@ -10,6 +11,7 @@ use core::fmt;
 use reveille::{CallError, ContextId, Cpu, EnableMethod, FirmwareState};
 use smccc::psci::{PSCI_MIGRATE_INFO_TYPE, PSCI_MIGRATE_INFO_UP_CPU_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET};
 
+pub use fadt::FadtError;
 pub use node::{Functions, PsciNode, PsciNodeError};
 
 /// How firmware is called, as the devicetree says; a caller never guesses.

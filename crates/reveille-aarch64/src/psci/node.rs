@@ -35,7 +35,7 @@ impl Functions {
     }
 }
 
-/// Firmware that answers PSCI, as the devicetree describes it.
+/// Firmware that answers PSCI, as the devicetree or ACPI describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PsciNode {
     /// How it is called.
