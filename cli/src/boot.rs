@@ -18,6 +18,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use reveille_trace_format::PROMPT;
+
 use crate::console::{Console, ConsoleSink, Line};
 use crate::devicetree;
 use crate::error::Error;
@@ -179,19 +181,23 @@ fn run_with(
     let arguments = qemu::arguments(options, image);
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
     let mut console = Console::default();
+    let mut prompt = "";
     let mut assembly = Assembly::default();
     let start = Instant::now();
     let mut limit = options.limit();
     let take = |line| match line {
         Line::Text(text) => {
             sink.text(&text);
-            console.push(&text);
+            console.push(&format!("{}{text}", std::mem::take(&mut prompt)));
         }
         Line::Record(record) => {
             sink.record(&record);
             assembly.take(record);
         }
-        Line::Prompt => sink.prompt(),
+        Line::Prompt => {
+            sink.prompt();
+            prompt = PROMPT;
+        }
     };
     let finished = match keyboard {
         Some(keyboard) => {

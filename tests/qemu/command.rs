@@ -1,7 +1,8 @@
 //! The command as a user has it: its exit codes and what it says.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,27 @@ pub const TESTS: &[(&str, Test)] = &[
 
 /// Runs the command.
 fn reveille(arguments: &[&str]) -> Result<Output, String> {
+    let mut command = command()?;
+    command.args(arguments).output().map_err(|error| format!("{}: {error}", command.get_program().display()))
+}
+
+/// Runs the command with a pipe as its standard input, which brings `input` and then ends. It may be a few kilobytes.
+pub fn reveille_with_input(arguments: &[&str], input: &[u8]) -> Result<Output, String> {
+    let mut command = command()?;
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = || {
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input)?;
+        }
+        child.wait_with_output()
+    };
+    run().map_err(|error| format!("reveille: {error}"))
+}
+
+fn command() -> Result<Command, String> {
     static COMMAND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let command = COMMAND.get_or_init(build).clone()?;
-    Command::new(&command).args(arguments).output().map_err(|error| format!("{}: {error}", command.display()))
+    COMMAND.get_or_init(build).clone().map(Command::new)
 }
 
 /// Builds the command, which cargo does not do by itself for the tests of another package.
@@ -44,7 +63,8 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn expect(output: &Output, code: i32, parts: &[&str]) -> Result<(), String> {
+/// Complains unless the command ended with `code` and its output holds all `parts`.
+pub fn expect(output: &Output, code: i32, parts: &[&str]) -> Result<(), String> {
     let text = text(output);
     if output.status.code() != Some(code) {
         return Err(format!("the exit code should be {code}, and the run ended with {}:\n{text}", output.status));

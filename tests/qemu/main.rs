@@ -4,6 +4,7 @@
 mod boots;
 mod budgets;
 mod command;
+mod console;
 mod devicetrees;
 mod faults;
 mod hotplug;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         faults::steps::TESTS,
         faults::departure::TESTS,
         hotplug::TESTS,
+        console::TESTS,
         paths::TESTS,
         spin_table::TESTS,
         command::TESTS,

@@ -1,5 +1,7 @@
 //! Boots on machines of every breadth: other interrupt controllers, other processors, many CPUs.
 
+use std::path::Path;
+
 use dtoolkit::model::DeviceTreeNode;
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::fetch;
@@ -56,12 +58,25 @@ fn any_base(stand: &Stand) -> Result<(), String> {
     Ok(())
 }
 
-/// A 16550 behind PCI's I/O ports, which are memory on this machine. The loader does what firmware does: it gives the device an
-/// address.
 fn ns16550(stand: &Stand) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let output = folder.path().join("console");
+    let (loader, options) = with_16550(stand, folder.path(), &format!("file,path={}", output.display()))?;
+    let booted = stand.boot_at(0x4060_0000, loader, options)?;
+    let console = std::fs::read_to_string(&output).map_err(|error| error.to_string())?;
+    let lines: Vec<&str> = console.lines().collect();
+    let said =
+        lines.contains(&"Brought up 4 of 4 CPUs") && lines.iter().any(|line| line.contains("Proof of job: passed"));
+    booted.expect(said, &format!("the 16550 should have said that four CPUs are up:\n{console}"))?;
+    booted.expect(booted.0.console.lines().len() == 0, "nothing should come from the PL011")
+}
+
+/// A machine with a 16550 behind PCI's I/O ports, which are memory on this machine; `chardev` is what QEMU connects it to. Its
+/// devicetree, which is written to `folder`, says of no interrupt. The loader does what firmware does: it gives the device an
+/// address.
+pub fn with_16550(stand: &Stand, folder: &Path, chardev: &str) -> Result<(Stub, BootOptions), String> {
     const SLOT: u64 = 2;
     const PORT: u32 = 0x1000;
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut tree = devicetree::of_virt(stand.qemu(), 4)?;
     let mut serial = DeviceTreeNode::new("serial@3eff1000").map_err(|error| error.to_string())?;
     set(&mut serial, "compatible", b"ns16550a\0");
@@ -70,24 +85,17 @@ fn ns16550(stand: &Stand) -> Result<(), String> {
     tree.root.add_child(serial);
     let chosen = tree.find_node_mut("/chosen").ok_or("QEMU's devicetree has /chosen")?;
     set(chosen, "stdout-path", b"/serial@3eff1000:115200n8\0");
-    let output = folder.path().join("console");
 
     let function = PCI_CONFIGURATION + (SLOT << 15);
     let loader = Stub::default().store(function + 0x10, PORT).store(function + 4, 1);
-    let mut options = BootOptions { devicetree: Some(devicetree::write(&tree, folder.path())?), ..cpus(4) };
+    let mut options = BootOptions { devicetree: Some(devicetree::write(&tree, folder)?), ..cpus(4) };
     options.qemu_arguments = vec![
         "-chardev".into(),
-        format!("file,id=console,path={}", output.display()),
+        format!("{chardev},id=console"),
         "-device".into(),
         format!("pci-serial,chardev=console,addr={SLOT}"),
     ];
-    let booted = stand.boot_at(0x4060_0000, loader, options)?;
-    let console = std::fs::read_to_string(&output).map_err(|error| error.to_string())?;
-    let lines: Vec<&str> = console.lines().collect();
-    let said =
-        lines.contains(&"Brought up 4 of 4 CPUs") && lines.iter().any(|line| line.contains("Proof of job: passed"));
-    booted.expect(said, &format!("the 16550 should have said that four CPUs are up:\n{console}"))?;
-    booted.expect(booted.0.console.lines().len() == 0, "nothing should come from the PL011")
+    Ok((loader, options))
 }
 
 /// Enters four CPUs at EL2, and checks that they stay where they should.

@@ -11,17 +11,20 @@ use alloc::string::String;
 use core::fmt;
 
 use command::Command;
+use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, Instant};
-use reveille_runtime::console::read_line;
 use reveille_runtime::cpus::next_active;
-use reveille_runtime::{clock, print, println, thread};
+use reveille_runtime::{clock, console, print, println, thread};
 use reveille_trace_format::PROMPT;
 
 /// Does what is typed, until that is `exit`. `reasons` is what there is to say about each CPU since the boot, by its index.
-pub fn run_until_exit(reasons: &[Option<String>]) {
+pub fn run_until_exit(fdt: &Fdt<'_>, reasons: &[Option<String>]) {
     cpus::note_reasons(reasons);
-    // Where CPUs can be taken down, so that it shows what becomes of threads then.
+    // A CPU that can be taken down, to show what becomes of its threads and interrupts.
     let home = next_active(CpuIndex::BOOT, CpuIndex::BOOT).unwrap_or(CpuIndex::BOOT);
+    if let Err(reason) = console::init_input(fdt, home) {
+        println!("The console is looked at now and then: {reason}");
+    }
     match thread::spawn("console", home, converse) {
         // It waits for a person.
         Ok(thread) => _ = thread.join(u64::MAX),
@@ -33,7 +36,7 @@ fn converse() {
     println!("The console listens; help lists its commands");
     loop {
         print!("{PROMPT}");
-        let Ok(line) = read_line(u64::MAX) else { continue };
+        let Ok(line) = console::read_line(u64::MAX) else { continue };
         let Some(answer) = run(&line) else { return };
         // Line by line: interrupts are masked meanwhile.
         answer.lines().for_each(|line| println!("{line}"));

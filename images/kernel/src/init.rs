@@ -16,6 +16,7 @@ use crate::{proof, report, smp, soak};
 
 /// What the boot has found, for the init thread.
 struct Boot {
+    fdt: Fdt<'static>,
     options: Options,
     smp: smp::Setup,
 }
@@ -38,9 +39,6 @@ fn start_kernel(arguments: BootArguments) -> ! {
     sched_init();
     init_irq(&fdt).and_then(|()| time_init(&fdt)).unwrap_or_else(|reason| panic!("{reason}"));
     notify_cpu_starting();
-    if boot.options.console {
-        init_console_input(&fdt);
-    }
     interrupts::enable();
     rest_init(boot)
 }
@@ -80,7 +78,7 @@ fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> 
     crate::fault::read_command_line(fdt);
     let methods = smp::psci_dt_init(fdt);
     let smp = smp::smp_init_cpus(fdt, boot_cpu, &options, methods);
-    Ok(Boot { options, smp })
+    Ok(Boot { fdt: *fdt, options, smp })
 }
 
 fn setup_machine_fdt(fdt: &Fdt<'_>) -> Options {
@@ -129,13 +127,6 @@ fn notify_cpu_starting() {
     hotplug().advance_boot_cpu(hotplug().steps().ap_online()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
-/// Has what is typed wait for the console.
-fn init_console_input(fdt: &Fdt<'_>) {
-    if let Err(reason) = console::init_input(fdt, CpuIndex::BOOT) {
-        println!("The console is looked at now and then: {reason}");
-    }
-}
-
 /// Starts the init thread; the boot CPU's own thread idles from here on.
 fn rest_init(boot: Boot) -> ! {
     {
@@ -162,7 +153,7 @@ fn kernel_init(mut boot: Boot) {
     #[cfg(feature = "faults")]
     proofs.extend(crate::fault::run_script());
     if boot.options.console {
-        crate::console::run_until_exit(&reasons);
+        crate::console::run_until_exit(&boot.fdt, &reasons);
     }
     let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
     power::exit(u8::from(!passed))

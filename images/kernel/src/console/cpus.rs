@@ -6,11 +6,11 @@ use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 
 use reveille::hotplug::{Frozen, HotplugError, HotplugState, StepFailure};
-use reveille::{Cpu, CpuIndex};
-use reveille_runtime::clock;
+use reveille::{Cpu, CpuIndex, CpuMask};
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::{clock, interrupt_controller};
 
 use super::Took;
 use crate::hotplug::{self, hotplug};
@@ -37,6 +37,15 @@ impl fmt::Display for Place {
     }
 }
 
+/// Which CPUs these are, if any.
+struct Cpus<'a>(&'a CpuMask);
+
+impl fmt::Display for Cpus<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("no CPU") } else { write!(f, "CPU {}", self.0) }
+    }
+}
+
 /// All CPUs.
 pub fn list() -> String {
     let mut text = String::from("CPU  hardware id  possible  present  online  active  state\n");
@@ -47,6 +56,9 @@ pub fn list() -> String {
     }
     // A String takes everything.
     let _ = write!(text, "the console runs on CPU {}", smp_processor_id());
+    for (number, cpu) in interrupt_controller::shared() {
+        let _ = write!(text, ", interrupt {number} goes to CPU {cpu}");
+    }
     text
 }
 
@@ -88,6 +100,7 @@ fn request(cpu: CpuIndex, request: impl FnOnce() -> Result<Option<StepFailure>, 
     match result {
         Ok(None) => format!("CPU {cpu} is at {place} after {took}"),
         Ok(Some(passed_over)) => format!("CPU {cpu} is at {place} after {took}, though {passed_over}"),
+        Err(error @ HotplugError::AlreadyThere(_)) => format!("CPU {cpu}: {error} ({took})"),
         Err(error) => format!("CPU {cpu}: {error}; it is at {place} after {took}"),
     }
 }
@@ -106,7 +119,7 @@ pub fn freeze() -> String {
     let start = clock::now();
     match hotplug::freeze() {
         Ok(frozen) => {
-            let text = format!("CPU {} frozen after {}", frozen.cpus(), Took::since(start));
+            let text = format!("{} is frozen after {}", Cpus(frozen.cpus()), Took::since(start));
             *FROZEN.lock() = Some(frozen);
             text
         }
@@ -127,7 +140,7 @@ pub fn thaw() -> String {
         };
     });
     match thawed {
-        Ok(()) => _ = write!(text, "CPU {} thawed after {}", frozen.cpus(), Took::since(start)),
+        Ok(()) => _ = write!(text, "{} is thawed after {}", Cpus(frozen.cpus()), Took::since(start)),
         Err(error) => {
             text = error.to_string();
             *FROZEN.lock() = Some(frozen);
