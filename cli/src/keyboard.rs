@@ -99,9 +99,10 @@ impl<W: Write> Typist<W> {
         if !self.is_awaited() {
             return;
         }
-        let line = match self.keyboard.lines.try_recv() {
-            Ok(line) => line,
-            Err(TryRecvError::Disconnected) => LAST.to_owned(),
+        // One that was typed ahead stands above the prompt, and is shown behind it.
+        let (line, was_shown) = match self.keyboard.lines.try_recv() {
+            Ok(line) => (line, self.keyboard.is_terminal && self.turn == Turn::Waiting),
+            Err(TryRecvError::Disconnected) => (LAST.to_owned(), false),
             Err(TryRecvError::Empty) => {
                 self.turn = Turn::Waiting;
                 return;
@@ -109,8 +110,6 @@ impl<W: Write> Typist<W> {
         };
         // A machine that ends meanwhile reads no more, and says why elsewhere.
         let _ = self.machine.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.machine.flush());
-        // One that was typed ahead stands above the prompt, and is shown behind it.
-        let was_shown = self.keyboard.is_terminal && self.turn == Turn::Waiting;
         self.echo = was_shown.then_some(line);
         self.turn = Turn::Machine;
     }
@@ -148,8 +147,9 @@ mod tests {
     #[test]
     fn the_end_of_the_input_types_exit() {
         let (sender, mut typist) = typist(true);
-        drop(sender);
         typist.hear(&Line::Prompt);
+        typist.type_next();
+        drop(sender);
         typist.type_next();
         assert_eq!(typist.machine, b"exit\n");
         assert!(typist.hear(&text("exit")), "nobody has seen it yet");
