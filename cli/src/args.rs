@@ -56,7 +56,7 @@ pub enum Action {
 /// The arguments of `reveille boot`.
 #[derive(Debug, Args)]
 pub struct BootArguments {
-    /// The machine to boot on
+    /// The machine to boot on: virt or raspi3b
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
     /// How many CPUs the machine has
@@ -88,9 +88,9 @@ pub struct BootArguments {
     /// How long the kernel waits for CPUs
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub deadline: Option<Duration>,
-    /// The exception level at which the kernel is entered
-    #[arg(long, default_value_t = 1, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
-    pub el: u8,
+    /// The exception level at which the kernel is entered [default: 1, where the machine has a choice]
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub el: Option<u8>,
     /// The version of Arm's interrupt controller [default: the machine's usual one]
     #[arg(long, value_name = "2|3", value_parser = clap::value_parser!(u8).range(2..=3))]
     pub gic: Option<u8>,
@@ -357,7 +357,7 @@ mod tests {
             append: Some("-x".into()),
             timeout: Some(Duration::from_millis(500)),
             deadline: Some(Duration::from_secs(2)),
-            entry_level: 2,
+            entry_level: Some(2),
             gic: Some(2),
             format: ImageFormat::Elf,
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],

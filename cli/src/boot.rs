@@ -23,7 +23,7 @@ use reveille_trace_format::PROMPT;
 use crate::console::{Console, ConsoleSink, Line};
 use crate::devicetree;
 use crate::error::Error;
-use crate::image::BuiltImage;
+use crate::image::{self, BuiltImage};
 use crate::keyboard::Keyboard;
 use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
@@ -55,8 +55,8 @@ pub struct BootOptions {
     pub timeout: Option<Duration>,
     /// How long the kernel waits for CPUs; without one, it decides.
     pub deadline: Option<Duration>,
-    /// The exception level at which the image is entered: 1 or 2.
-    pub entry_level: u8,
+    /// The exception level at which the image is entered, 1 or 2, where it is not the machine's usual one.
+    pub entry_level: Option<u8>,
     /// The version of the GIC, where it is not the machine's usual one.
     pub gic: Option<u8>,
     /// The CPU model, where it is not the machine's usual one.
@@ -87,7 +87,7 @@ impl Default for BootOptions {
             devicetree: None,
             timeout: None,
             deadline: None,
-            entry_level: 1,
+            entry_level: None,
             gic: None,
             cpu_model: None,
             format: ImageFormat::default(),
@@ -100,13 +100,17 @@ impl BootOptions {
     /// Checks what can be checked before anything is built or started.
     ///
     /// # Errors
-    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoSuchGic`], [`Error::GicCpuCount`], [`Error::Devicetree`].
+    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoElf`], [`Error::NoCpuModels`], [`Error::NoSuchGic`],
+    /// [`Error::GicCpuCount`], [`Error::Devicetree`].
     pub fn check(&self) -> Result<(), Error> {
         let machine = self.machine;
         machine.check_cpus(self.cpus)?;
-        match (self.entry_level, machine.entry_level_2) {
-            (1, _) | (2, Some(_)) => {}
-            (level, _) => return Err(Error::EntryLevel { machine: machine.name, level }),
+        machine.entry_property(self.entry_level)?;
+        if self.format == ImageFormat::Elf && !machine.takes_elf {
+            return Err(Error::NoElf { machine: machine.name });
+        }
+        if self.cpu_model.is_some() && !machine.takes_cpu_models {
+            return Err(Error::NoCpuModels { machine: machine.name });
         }
         if let Some(version) = self.gic {
             let limit = machine.gic(version)?.max_cpus;
@@ -178,7 +182,8 @@ fn run_with(
     sink: &mut dyn ConsoleSink,
 ) -> Result<BootRun, Error> {
     options.check()?;
-    let arguments = qemu::arguments(options, image);
+    let devicetree = devicetree_for(options, image)?;
+    let arguments = qemu::arguments(options, image, devicetree.as_deref());
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
     let mut console = Console::default();
     let mut prompt = "";
@@ -219,6 +224,15 @@ fn run_with(
         None => verdict::judge(finished.ending, limit, report.as_ref()),
     };
     Ok(BootRun { verdict, report, console, qemu_messages: finished.messages, command_line, duration })
+}
+
+/// The devicetree to boot with: what was asked for, or the machine's own, which is written beside the image.
+fn devicetree_for(options: &BootOptions, image: &BuiltImage) -> Result<Option<PathBuf>, Error> {
+    let machine = options.machine;
+    let (None, Some(make)) = (&options.devicetree, machine.devicetree) else { return Ok(options.devicetree.clone()) };
+    let path = image.flat.with_file_name(format!("{}.dtb", machine.name));
+    image::replace(&path, &make())?;
+    Ok(Some(path))
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.
@@ -264,10 +278,14 @@ mod tests {
         let options = BootOptions::default();
         assert!(options.check().is_ok());
         assert!(BootOptions { cpus: 0, ..options.clone() }.check().is_err());
-        assert!(BootOptions { entry_level: 3, ..options.clone() }.check().is_err());
+        assert!(BootOptions { entry_level: Some(3), ..options.clone() }.check().is_err());
         assert!(BootOptions { cpus: 8, gic: Some(2), ..options.clone() }.check().is_ok());
         assert!(BootOptions { cpus: 9, gic: Some(2), ..options.clone() }.check().is_err());
         assert!(BootOptions { devicetree: Some("/no/such.dtb".into()), ..options }.check().is_err());
+        let board = BootOptions { machine: &MACHINES[1], ..BootOptions::default() };
+        assert!(board.check().is_ok());
+        assert!(BootOptions { format: ImageFormat::Elf, ..board.clone() }.check().is_err());
+        assert!(BootOptions { cpu_model: Some("max".into()), ..board }.check().is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What keeps the command from doing its work. Each error reads as one sentence after `reveille: `.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::bench::BenchError;
@@ -19,14 +20,26 @@ pub enum Error {
         known: String,
     },
     /// The machine does not take so many CPUs.
-    #[error("the machine {machine} takes 1 to {limit} CPUs, not {asked}")]
+    #[error("the machine {machine} {}, not {asked}", count(range))]
     CpuCount {
         /// The machine's name.
         machine: &'static str,
         /// How many were asked for.
         asked: u32,
-        /// The most that it takes.
-        limit: u32,
+        /// How many it takes.
+        range: RangeInclusive<u32>,
+    },
+    /// The machine does not boot such a file.
+    #[error("the machine {machine} boots an Image only")]
+    NoElf {
+        /// The machine's name.
+        machine: &'static str,
+    },
+    /// The machine has but one CPU model.
+    #[error("the machine {machine} cannot have another CPU model")]
+    NoCpuModels {
+        /// The machine's name.
+        machine: &'static str,
     },
     /// A soak takes CPUs down, and the last one stays.
     #[error("a soak takes at least 2 CPUs")]
@@ -119,4 +132,10 @@ pub enum Error {
     /// Someone asked the command to end.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What a machine takes, in words.
+fn count(cpus: &RangeInclusive<u32>) -> String {
+    let (least, most) = (cpus.start(), cpus.end());
+    if least == most { format!("has {most} CPUs") } else { format!("takes {least} to {most} CPUs") }
 }

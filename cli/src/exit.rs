@@ -50,6 +50,8 @@ impl From<&Error> for ExitStatus {
             | Error::CpuCount { .. }
             | Error::NothingToSoak
             | Error::EntryLevel { .. }
+            | Error::NoElf { .. }
+            | Error::NoCpuModels { .. }
             | Error::NoSuchGic { .. }
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
@@ -89,7 +91,7 @@ mod tests {
         let source = || std::io::Error::other("broken");
         let table = [
             (Error::UnknownMachine { name: "x".into(), known: "virt".into() }, 2),
-            (Error::CpuCount { machine: "virt", asked: 0, limit: 512 }, 2),
+            (Error::CpuCount { machine: "virt", asked: 0, range: 1..=512 }, 2),
             (Error::NothingToSoak, 2),
             (Error::Devicetree { path: "x".into(), problem: "none".into() }, 2),
             (Error::OutputPath { path: "x".into(), what: "report", source: source() }, 2),

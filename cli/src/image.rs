@@ -215,7 +215,7 @@ fn create_directory(path: &Path) -> Result<(), ImageError> {
 }
 
 /// Writes `path` in one step, so that a QEMU which starts meanwhile never reads half of it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }

@@ -1,5 +1,9 @@
 //! The machines that can be booted, and their architectures, as data. A board more is an entry in [`MACHINES`].
 
+mod raspi3b;
+
+use std::ops::RangeInclusive;
+
 use crate::error::Error;
 use crate::image::{self, ImageKind};
 
@@ -42,8 +46,8 @@ pub static ARM64: Architecture = Architecture {
     },
 };
 
-/// A machine that QEMU can be.
-#[derive(Debug, PartialEq, Eq)]
+/// A machine that QEMU can be. Its name tells it from all others.
+#[derive(Debug)]
 pub struct Machine {
     /// What the command calls it.
     pub name: &'static str,
@@ -51,16 +55,38 @@ pub struct Machine {
     pub image: &'static ImageKind,
     /// What QEMU calls it, with its properties.
     pub qemu_machine: &'static str,
-    /// The property that makes it enter images at EL2, where it can.
-    pub entry_level_2: Option<&'static str>,
+    /// At which exception levels it enters images.
+    pub entry_level: EntryLevel,
+    /// Whether it enters an ELF file as it does an Image.
+    pub takes_elf: bool,
     /// The versions of the GIC that it can be asked for.
     pub gics: &'static [Gic],
     /// The CPU model where none is asked for.
     pub cpu_model: &'static str,
+    /// Whether it can have other CPU models.
+    pub takes_cpu_models: bool,
     /// Memory, as QEMU writes it.
     pub memory: &'static str,
-    /// The most CPUs it takes.
-    pub max_cpus: u32,
+    /// How many CPUs it takes.
+    pub cpus: RangeInclusive<u32>,
+    /// What becomes of its serial ports, in QEMU's order: the console is `stdio`.
+    pub serial: &'static [&'static str],
+    /// Makes the devicetree that it boots with where QEMU has none of its own.
+    pub devicetree: Option<fn() -> Vec<u8>>,
+    /// Whether its CPUs wait in pens until they are started.
+    pub has_pens: bool,
+}
+
+/// At which exception levels a machine enters images.
+#[derive(Debug, PartialEq, Eq)]
+pub enum EntryLevel {
+    /// At EL1, or at EL2 with this property.
+    Either {
+        /// The property of QEMU's machine.
+        level_2: &'static str,
+    },
+    /// Always at this one.
+    Only(u8),
 }
 
 /// A version of Arm's interrupt controller that a machine can have.
@@ -75,19 +101,52 @@ pub struct Gic {
 }
 
 /// Every machine there is; the first is the one that is booted where none is named.
-pub static MACHINES: &[Machine] = &[Machine {
+pub static MACHINES: &[Machine] = &[VIRT, RASPI3B];
+
+const VIRT: Machine = Machine {
     name: "virt",
     image: &image::KERNEL,
     qemu_machine: "virt,gic-version=3",
-    entry_level_2: Some("virtualization=on"),
+    entry_level: EntryLevel::Either { level_2: "virtualization=on" },
+    takes_elf: true,
     gics: &[
         Gic { version: 2, property: "gic-version=2", max_cpus: 8 },
         Gic { version: 3, property: "gic-version=3", max_cpus: 512 },
     ],
     cpu_model: "cortex-a57",
+    takes_cpu_models: true,
     memory: "512M",
-    max_cpus: 512,
-}];
+    cpus: 1..=512,
+    serial: &["stdio"],
+    devicetree: None,
+    has_pens: false,
+};
+
+/// The Raspberry Pi 3B: four CPUs by spin-table, the console at the second serial port.
+const RASPI3B: Machine = Machine {
+    name: "raspi3b",
+    image: &image::KERNEL,
+    qemu_machine: "raspi3b",
+    entry_level: EntryLevel::Only(2),
+    // An ELF file is entered on all CPUs at once, at EL3.
+    takes_elf: false,
+    gics: &[],
+    cpu_model: "cortex-a53",
+    takes_cpu_models: false,
+    memory: "1G",
+    cpus: 4..=4,
+    serial: &["null", "stdio"],
+    devicetree: Some(raspi3b::devicetree),
+    has_pens: true,
+};
+
+impl PartialEq for Machine {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Machine {}
 
 impl Machine {
     /// Its instruction set.
@@ -121,10 +180,23 @@ impl Machine {
     /// # Errors
     /// [`Error::CpuCount`].
     pub fn check_cpus(&self, cpus: u32) -> Result<(), Error> {
-        if (1..=self.max_cpus).contains(&cpus) {
+        if self.cpus.contains(&cpus) {
             Ok(())
         } else {
-            Err(Error::CpuCount { machine: self.name, asked: cpus, limit: self.max_cpus })
+            Err(Error::CpuCount { machine: self.name, asked: cpus, range: self.cpus.clone() })
+        }
+    }
+
+    /// The property with which QEMU's machine enters images at `level`, or at its usual one; `None` where it needs none.
+    ///
+    /// # Errors
+    /// [`Error::EntryLevel`].
+    pub fn entry_property(&self, level: Option<u8>) -> Result<Option<&'static str>, Error> {
+        match (level, &self.entry_level) {
+            (None, _) | (Some(1), EntryLevel::Either { .. }) => Ok(None),
+            (Some(2), EntryLevel::Either { level_2 }) => Ok(Some(level_2)),
+            (Some(level), EntryLevel::Only(only)) if level == *only => Ok(None),
+            (Some(level), _) => Err(Error::EntryLevel { machine: self.name, level }),
         }
     }
 }
@@ -135,9 +207,9 @@ mod tests {
 
     #[test]
     fn machines_are_found_by_name() {
-        assert_eq!(Machine::find("virt").unwrap().max_cpus, 512);
+        assert_eq!(Machine::find("virt").unwrap().cpus, 1..=512);
         let error = Machine::find("toaster").unwrap_err().to_string();
-        assert_eq!(error, "unknown machine 'toaster' (there is: virt)");
+        assert_eq!(error, "unknown machine 'toaster' (there is: virt, raspi3b)");
     }
 
     #[test]
@@ -154,5 +226,17 @@ mod tests {
         assert!(machine.check_cpus(512).is_ok());
         let error = machine.check_cpus(513).unwrap_err().to_string();
         assert_eq!(error, "the machine virt takes 1 to 512 CPUs, not 513");
+        let error = RASPI3B.check_cpus(2).unwrap_err().to_string();
+        assert_eq!(error, "the machine raspi3b has 4 CPUs, not 2");
+    }
+
+    #[test]
+    fn a_machine_enters_images_where_it_can() {
+        assert_eq!(VIRT.entry_property(None).unwrap(), None);
+        assert_eq!(VIRT.entry_property(Some(1)).unwrap(), None);
+        assert_eq!(VIRT.entry_property(Some(2)).unwrap(), Some("virtualization=on"));
+        assert_eq!(RASPI3B.entry_property(Some(2)).unwrap(), None);
+        let error = RASPI3B.entry_property(Some(1)).unwrap_err().to_string();
+        assert_eq!(error, "the machine raspi3b cannot enter an image at EL1");
     }
 }

@@ -25,12 +25,12 @@ const PROMPTED_GLANCE: Duration = Duration::from_millis(10);
 /// How much of QEMU's own messages is kept.
 const KEPT_MESSAGES: usize = 64 << 10;
 
-/// QEMU's arguments for a boot.
+/// QEMU's arguments for a boot, with `devicetree` if there is one beside QEMU's own.
 #[must_use]
-pub fn arguments(options: &BootOptions, image: &BuiltImage) -> Vec<String> {
+pub fn arguments(options: &BootOptions, image: &BuiltImage, devicetree: Option<&Path>) -> Vec<String> {
     let machine = options.machine;
     let mut qemu_machine = machine.qemu_machine.to_owned();
-    if let (2, Some(property)) = (options.entry_level, machine.entry_level_2) {
+    if let Ok(Some(property)) = machine.entry_property(options.entry_level) {
         qemu_machine = format!("{qemu_machine},{property}");
     }
     // The last of two values of a property counts.
@@ -47,14 +47,15 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage) -> Vec<String> {
     add(&["-machine", &qemu_machine, "-cpu", options.cpu_model.as_deref().unwrap_or(machine.cpu_model)]);
     add(&["-smp", &options.cpus.to_string(), "-m", machine.memory]);
     // Without a NIC, because packages of QEMU without its recommended ones lack the NIC's ROM.
-    add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    add(&["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    machine.serial.iter().for_each(|port| add(&["-serial", port]));
     add(&["-semihosting-config", "enable=on,target=native"]);
     add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
-    if let Some(devicetree) = &options.devicetree {
+    if let Some(devicetree) = devicetree {
         add(&["-dtb", &text(devicetree)]);
-        if crate::devicetree::has_pens(devicetree) {
-            add(&ONE_THREAD);
-        }
+    }
+    if machine.has_pens || devicetree.is_some_and(crate::devicetree::has_pens) {
+        add(&ONE_THREAD);
     }
     arguments.extend(options.qemu_arguments.iter().cloned());
     arguments
@@ -226,6 +227,7 @@ fn join<T>(thread: JoinHandle<T>) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Machine;
     use crate::policy::Policy;
 
     fn image() -> BuiltImage {
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_plain_boot_is_four_cpus_at_el1_from_the_image() {
-        let arguments = arguments(&BootOptions::default(), &image());
+        let arguments = arguments(&BootOptions::default(), &image(), None);
         assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3"));
         assert_eq!(pair(&arguments, "-cpu"), Some("cortex-a57"));
         assert_eq!(pair(&arguments, "-smp"), Some("4"));
@@ -255,16 +257,15 @@ mod tests {
             cpus: 64,
             policy: Policy::Serial,
             append: Some("maxcpus=2".into()),
-            devicetree: Some("x.dtb".into()),
             deadline: Some(Duration::from_micros(1_500_000)),
-            entry_level: 2,
+            entry_level: Some(2),
             gic: Some(3),
             cpu_model: Some("max".into()),
             format: ImageFormat::Elf,
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],
             ..BootOptions::default()
         };
-        let arguments = arguments(&options, &image());
+        let arguments = arguments(&options, &image(), Some(Path::new("x.dtb")));
         assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,gic-version=3"));
         assert_eq!(pair(&arguments, "-cpu"), Some("max"));
         assert_eq!(pair(&arguments, "-smp"), Some("64"));
@@ -273,6 +274,17 @@ mod tests {
         let append = "reveille.exit=semihosting reveille.policy=serial reveille.timeout_ms=1500 maxcpus=2";
         assert_eq!(pair(&arguments, "-append"), Some(append));
         assert!(arguments.ends_with(&["-icount".into(), "shift=0".into()]));
+    }
+
+    #[test]
+    fn a_machine_of_pens_runs_in_one_thread_with_its_console_where_it_is() {
+        let options = BootOptions { machine: Machine::find("raspi3b").unwrap(), ..BootOptions::default() };
+        let arguments = arguments(&options, &image(), Some(Path::new("raspi3b.dtb")));
+        assert_eq!(pair(&arguments, "-machine"), Some("raspi3b"));
+        assert_eq!(pair(&arguments, "-accel"), Some("tcg,thread=single"));
+        assert_eq!(pair(&arguments, "-dtb"), Some("raspi3b.dtb"));
+        let serial: Vec<_> = arguments.windows(2).filter(|pair| pair[0] == "-serial").map(|pair| &*pair[1]).collect();
+        assert_eq!(serial, ["null", "stdio"]);
     }
 
     fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {

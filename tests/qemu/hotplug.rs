@@ -22,7 +22,7 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
 ];
 
 fn el2(stand: &Stand) -> Result<(), String> {
-    soak(stand, 100, BootOptions { entry_level: 2, cpu_model: Some("max".into()), ..cpus(4) })
+    soak(stand, 100, BootOptions { entry_level: Some(2), cpu_model: Some("max".into()), ..cpus(4) })
 }
 
 /// Every request comes to what it asks for, every call that was accepted is answered, every piece of work is done once, and all

@@ -10,6 +10,7 @@ mod faults;
 mod hotplug;
 mod own_kernel;
 mod paths;
+mod raspi3b;
 mod spin_table;
 mod wide;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         hotplug::TESTS,
         console::TESTS,
         paths::TESTS,
+        raspi3b::TESTS,
         spin_table::TESTS,
         command::TESTS,
         budgets::TESTS,

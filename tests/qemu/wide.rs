@@ -20,7 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("4_cpus_on_a_gic_v2_at_el2", |stand| gic_v2(stand, 4, 2)),
     ("8_cpus_on_a_gic_v2_at_el2", |stand| gic_v2(stand, 8, 2)),
     ("4_cpus_that_stay_at_el2_on_a_gic_v2", |stand| {
-        let options = BootOptions { gic: Some(2), entry_level: 2, cpu_model: Some("max".into()), ..cpus(4) };
+        let options = BootOptions { gic: Some(2), entry_level: Some(2), cpu_model: Some("max".into()), ..cpus(4) };
         stand.boot(&options)?.expect_all_online(4).map(|_| ())
     }),
     ("row_38_cpus_without_vhe_drop_to_el1_by_image", |stand| at_el2(stand, "cortex-a57", ImageFormat::Image, "EL1")),
@@ -49,7 +49,7 @@ fn any_base(stand: &Stand) -> Result<(), String> {
     let gibibytes = |count: u32| vec!["-m".to_owned(), format!("{count}G")];
     // Odd multiples of 2 MiB, the end of a GiB, other GiB than the devicetree's, and more than 32 bits.
     for base in [0x4060_0000, 0x7fe0_0000, 0x8020_0000, 0xbfc0_0000, 0x1_4020_0000] {
-        for entry_level in [1, 2] {
+        for entry_level in [Some(1), Some(2)] {
             let options = BootOptions { qemu_arguments: gibibytes(6), entry_level, ..cpus(4) };
             let booted = stand.boot_at(base, Stub::default(), options)?;
             booted.expect_all_online(4).map_err(|complaint| format!("at {base:#x}: {complaint}"))?;
@@ -100,7 +100,7 @@ pub fn with_16550(stand: &Stand, folder: &Path, chardev: &str) -> Result<(Stub, 
 
 /// Enters four CPUs at EL2, and checks that they stay where they should.
 fn at_el2(stand: &Stand, cpu_model: &str, format: ImageFormat, level: &str) -> Result<(), String> {
-    let options = BootOptions { entry_level: 2, cpu_model: Some(cpu_model.into()), format, ..cpus(4) };
+    let options = BootOptions { entry_level: Some(2), cpu_model: Some(cpu_model.into()), format, ..cpus(4) };
     let booted = stand.boot(&options)?;
     let report = booted.expect_all_online(4)?;
     booted.expect(report.entry_level == 2, "it was entered at another exception level")?;
@@ -109,12 +109,12 @@ fn at_el2(stand: &Stand, cpu_model: &str, format: ImageFormat, level: &str) -> R
 }
 
 fn gic_v2(stand: &Stand, count: u32, entry_level: u8) -> Result<(), String> {
-    let options = BootOptions { gic: Some(2), entry_level, ..cpus(count) };
+    let options = BootOptions { gic: Some(2), entry_level: Some(entry_level), ..cpus(count) };
     stand.boot(&options)?.expect_all_online(count).map(|_| ())
 }
 
 fn sixty_four_at_el2(stand: &Stand) -> Result<(), String> {
-    let options = BootOptions { entry_level: 2, cpu_model: Some("max".into()), ..cpus(64) };
+    let options = BootOptions { entry_level: Some(2), cpu_model: Some("max".into()), ..cpus(64) };
     stand.boot(&options)?.expect_all_online(64).map(|_| ())
 }
 
@@ -123,7 +123,7 @@ fn sixty_four_at_el2(stand: &Stand) -> Result<(), String> {
 fn u_boot(stand: &Stand, entry_level: u8) -> Result<(), String> {
     let firmware = fetch::debian_u_boot().map_err(|error| format!("U-Boot cannot be had: {error}"))?;
     let qemu_arguments = vec!["-bios".into(), firmware.to_string_lossy().into_owned()];
-    let booted = stand.boot(&BootOptions { qemu_arguments, entry_level, ..cpus(4) })?;
+    let booted = stand.boot(&BootOptions { qemu_arguments, entry_level: Some(entry_level), ..cpus(4) })?;
     let report = booted.expect_all_online(4)?;
     booted.expect(report.entry_level == entry_level, "it was entered at another exception level")?;
     let said = booted.0.console.lines().any(|line| line.contains("Starting kernel"));

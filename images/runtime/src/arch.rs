@@ -3,7 +3,7 @@
 //! - `interrupts`: masking on this CPU, waiting for one;
 //! - `context`: what a thread switch saves;
 //! - `timer`: the counter that all CPUs share and this CPU's one-shot timer;
-//! - `gic`: the interrupt controller;
+//! - `interrupt_controllers`: the drivers, and which of them the machine has;
 //! - `memory_map`: where the image lies, and the translation tables;
 //! - `processor`: per-CPU base register, features;
 //! - `power`: the end of a run.

@@ -30,13 +30,16 @@ trait Uart: Send {
     fn enable_receive_interrupt(&mut self);
 }
 
+/// A UART, or why it cannot be used.
+type Made = Result<Box<dyn Uart>, &'static str>;
+
 /// A driver, and the devices that it is for.
 struct Driver {
     compatible: &'static [&'static str],
-    new: fn(FdtNode<'_>) -> Result<Box<dyn Uart>, &'static str>,
+    new: fn(FdtNode<'_>, Range<usize>) -> Made,
 }
 
-const DRIVERS: [Driver; 2] = [pl011::DRIVER, ns16550::DRIVER];
+const DRIVERS: [Driver; 3] = [pl011::DRIVER, ns16550::DRIVER, ns16550::MINI_UART];
 
 struct Console(Box<dyn Uart>);
 
@@ -62,14 +65,14 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let node = devicetree::stdout(fdt).ok_or("the devicetree names no console")?;
     let is_for = |driver: &&Driver| driver.compatible.iter().any(|name| node.is_compatible(name));
     let driver = DRIVERS.iter().find(is_for).ok_or("there is no driver for the console")?;
-    let uart = (driver.new)(node)?;
+    let registers = devicetree::physical_regions(fdt, node).next().ok_or("the console has no registers")?;
+    let uart = (driver.new)(node, registers)?;
     *CONSOLE.lock() = Some(Console(uart));
     Ok(())
 }
 
-/// The registers of `node`, mapped, of which a driver needs `size` bytes.
-fn map_registers(node: FdtNode<'_>, size: usize) -> Result<NonNull<u8>, &'static str> {
-    let registers: Range<usize> = devicetree::regions(node).next().ok_or("the console has no registers")?;
+/// Maps `registers`, of which a driver needs `size` bytes.
+fn map_registers(registers: Range<usize>, size: usize) -> Result<NonNull<u8>, &'static str> {
     if registers.len() < size {
         return Err("the console has too few registers");
     }

@@ -75,30 +75,69 @@ pub fn regions<'a>(node: FdtNode<'a>) -> impl Iterator<Item = Range<usize>> + 'a
     })
 }
 
+/// The same as physical addresses; regions that no CPU reaches are left out.
+pub fn physical_regions<'a>(fdt: &Fdt<'a>, node: FdtNode<'a>) -> impl Iterator<Item = Range<usize>> + 'a {
+    let root = fdt.root();
+    regions(node).filter_map(move |region| on_bus(root, &node, region, MAX_DEPTH))
+}
+
+/// `region` of `node`, which lies somewhere below `bus`, as addresses of `bus`.
+fn on_bus(bus: FdtNode<'_>, node: &FdtNode<'_>, region: Range<usize>, depth: usize) -> Option<Range<usize>> {
+    // Names lie in the devicetree, each at an address of its own.
+    if bus.children().any(|child| core::ptr::eq(child.name(), node.name())) {
+        return Some(region);
+    }
+    let depth = depth.checked_sub(1)?;
+    bus.children().find_map(|child| translate(child, on_bus(child, node, region.clone(), depth)?))
+}
+
+/// What is `region` on the bus of `bridge`, on the bus that `bridge` lies on (`ranges`).
+fn translate(bridge: FdtNode<'_>, region: Range<usize>) -> Option<Range<usize>> {
+    if bridge.property("ranges")?.value().is_empty() {
+        return Some(region);
+    }
+    bridge.ranges().ok().flatten()?.find_map(|window| {
+        let child: u64 = window.child_bus_address().ok()?;
+        let parent: u64 = window.parent_bus_address().ok()?;
+        let length: u64 = window.length().ok()?;
+        let offset = (region.start as u64).checked_sub(child)?;
+        if offset.checked_add(region.len() as u64)? > length {
+            return None;
+        }
+        let start = usize::try_from(parent.checked_add(offset)?).ok()?;
+        Some(start..start.checked_add(region.len())?)
+    })
+}
+
 /// A property of one cell.
 #[must_use]
 pub fn u32_property(node: FdtNode<'_>, name: &str) -> Option<u32> {
     node.property(name)?.value_as().ok()
 }
 
-/// How many cells an interrupt of `node` has, by the interrupt parent of the node or of the root.
-#[must_use]
-pub fn interrupt_cells(fdt: &Fdt<'_>, node: FdtNode<'_>) -> Option<u32> {
+/// The controller of the interrupts of `node`: the interrupt parent of the node or of the root.
+fn interrupt_parent<'a>(fdt: &Fdt<'a>, node: FdtNode<'a>) -> Option<FdtNode<'a>> {
     let phandle = u32_property(node, "interrupt-parent").or_else(|| u32_property(fdt.root(), "interrupt-parent"))?;
-    let parent = find_node(fdt, |node| u32_property(*node, "phandle") == Some(phandle))?;
-    u32_property(parent, "#interrupt-cells")
+    find_node(fdt, |node| u32_property(*node, "phandle") == Some(phandle))
 }
 
-/// An interrupt of `node`, the one at `place` of its `interrupts`, as all of Arm's interrupt controllers describe them; `None` if
+/// An interrupt of `node`, the one at `place` of its `interrupts`, as its controller's binding describes them: that of all of Arm's
+/// controllers (also where none is named), or that of Broadcom's local one, all of whose interrupts are private. `None` if
 /// there is none, or it is another controller's.
 #[must_use]
 pub fn interrupt(fdt: &Fdt<'_>, node: FdtNode<'_>, place: usize) -> Option<Interrupt> {
     const EDGES: u32 = 3;
-    let size = interrupt_cells(fdt, node).unwrap_or(3) as usize * size_of::<u32>();
+    let parent = interrupt_parent(fdt, node);
+    let count = parent.and_then(|parent| u32_property(parent, "#interrupt-cells")).unwrap_or(3) as usize;
     let interrupts = node.property("interrupts")?;
-    let cells = interrupts.value().get(place * size..)?.first_chunk::<12>()?;
-    let cell = |position: usize| cells[position * 4..][..4].iter().fold(0, |cell, &byte| cell << 8 | u32::from(byte));
-    Some(Interrupt { is_private: cell(0) == 1, number: cell(1), is_edge: cell(2) & EDGES != 0 })
+    let cells = interrupts.value().chunks_exact(4);
+    let cells = cells.map(|cell| cell.iter().fold(0, |cell, &byte| cell << 8 | u32::from(byte)));
+    let mut cells = cells.skip(place.checked_mul(count)?).take(count);
+    let (first, second) = (cells.next()?, cells.next());
+    if parent.is_some_and(|parent| parent.is_compatible("brcm,bcm2836-l1-intc")) {
+        return Some(Interrupt { is_private: true, number: first, is_edge: false });
+    }
+    Some(Interrupt { is_private: first == 1, number: second?, is_edge: cells.next()? & EDGES != 0 })
 }
 
 /// An interrupt, as a devicetree describes it.

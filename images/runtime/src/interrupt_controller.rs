@@ -24,6 +24,9 @@ pub enum Interrupt {
 
 /// What a driver of an interrupt controller does.
 pub trait InterruptController: Sync {
+    /// What Linux calls controllers of its kind where it names its steps: `gic`.
+    fn name(&self) -> &'static str;
+
     /// Makes this CPU, which has the id `hw_id`, take interrupts from others.
     ///
     /// # Errors
@@ -67,11 +70,17 @@ static CONTROLLER: spin::Once<&'static dyn InterruptController> = spin::Once::ne
 /// # Errors
 /// What is missing or cannot be mapped.
 pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
-    CONTROLLER.try_call_once(|| arch::gic::init(fdt)).map(|_| ())
+    CONTROLLER.try_call_once(|| arch::interrupt_controllers::init(fdt)).map(|_| ())
 }
 
 fn controller() -> &'static dyn InterruptController {
     *CONTROLLER.get().expect("the interrupt controller comes before interrupts")
+}
+
+/// What kind of controller the machine has; see [`InterruptController::name`].
+#[must_use]
+pub fn name() -> &'static str {
+    controller().name()
 }
 
 /// Makes this CPU take interrupts; see [`InterruptController::init_this_cpu`].

@@ -1,11 +1,12 @@
 //! arm64, at EL1, or at EL2 with VHE, where the names of EL1's registers mean EL2's (but for TPIDR_EL1, which nothing else uses).
 
+mod bcm2836;
 pub mod context;
 mod exceptions;
-pub mod gic;
 mod gic_v2;
 pub mod gic_v3;
 pub mod head;
+pub mod interrupt_controllers;
 pub mod interrupts;
 pub mod memory_map;
 pub mod power;

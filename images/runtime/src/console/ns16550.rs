@@ -1,7 +1,11 @@
 //! UARTs with the registers of a 16550. Devicetrees say how far apart the registers lie (`reg-shift`) and how wide accesses to
 //! them must be (`reg-io-width`).
+//!
+//! The mini UART of Broadcom's BCM2835 family is one of them as far as it is used here: its registers are words, and its
+//! devicetree node does not say so.
 
 use alloc::boxed::Box;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use dtoolkit::fdt::FdtNode;
@@ -10,10 +14,11 @@ use safe_mmio::fields::ReadWrite;
 use uart_16550::spec::NUM_REGISTERS;
 use uart_16550::spec::registers::{IER, LSR, offsets};
 
-use super::{Driver, Uart, map_registers};
+use super::{Driver, Made, Uart, map_registers};
 use crate::devicetree;
 
 pub(super) const DRIVER: Driver = Driver { compatible: &["ns16550a", "ns16550", "snps,dw-apb-uart"], new };
+pub(super) const MINI_UART: Driver = Driver { compatible: &["brcm,bcm2835-aux-uart"], new: new_mini_uart };
 
 /// How wide an access to a register is. The register is in the low byte.
 #[derive(Clone, Copy)]
@@ -32,18 +37,30 @@ struct Ns16550 {
 // SAFETY: the registers may be used from any CPU, and nobody else uses them.
 unsafe impl Send for Ns16550 {}
 
-fn new(node: FdtNode<'_>) -> Result<Box<dyn Uart>, &'static str> {
+fn new(node: FdtNode<'_>, registers: Range<usize>) -> Made {
     let shift = devicetree::u32_property(node, "reg-shift").unwrap_or(0);
     let offset = devicetree::u32_property(node, "reg-offset").unwrap_or(0) as usize;
-    let (width, alignment) = match devicetree::u32_property(node, "reg-io-width").unwrap_or(1) {
-        1 => (Width::Byte, 1),
-        4 => (Width::Word, 4),
+    let width = match devicetree::u32_property(node, "reg-io-width").unwrap_or(1) {
+        1 => Width::Byte,
+        4 => Width::Word,
         _ => return Err("the console's registers have a width that there is no driver for"),
+    };
+    with_layout(registers, offset, shift, width)
+}
+
+fn new_mini_uart(_node: FdtNode<'_>, registers: Range<usize>) -> Made {
+    with_layout(registers, 0, 2, Width::Word)
+}
+
+fn with_layout(registers: Range<usize>, offset: usize, shift: u32, width: Width) -> Made {
+    let alignment = match width {
+        Width::Byte => 1,
+        Width::Word => 4,
     };
     if shift > 4 || alignment > 1 << shift || !offset.is_multiple_of(alignment) {
         return Err("the console's registers lie where they cannot");
     }
-    let base = map_registers(node, offset + (NUM_REGISTERS << shift))?;
+    let base = map_registers(registers, offset + (NUM_REGISTERS << shift))?;
     if !base.addr().get().is_multiple_of(alignment) {
         return Err("the console's registers lie where they cannot");
     }

@@ -1,11 +1,12 @@
 //! Arm's PL011.
 
 use alloc::boxed::Box;
+use core::ops::Range;
 
 use arm_pl011_uart::{Interrupts, PL011Registers, UniqueMmioPointer};
 use dtoolkit::fdt::FdtNode;
 
-use super::{Driver, Uart, map_registers};
+use super::{Driver, Made, Uart, map_registers};
 
 pub(super) const DRIVER: Driver = Driver { compatible: &["arm,pl011"], new };
 
@@ -14,8 +15,8 @@ const SIZE: usize = 0x4c;
 
 struct Pl011(arm_pl011_uart::Uart<'static>);
 
-fn new(node: FdtNode<'_>) -> Result<Box<dyn Uart>, &'static str> {
-    let registers = map_registers(node, SIZE)?.cast::<PL011Registers>();
+fn new(_node: FdtNode<'_>, registers: Range<usize>) -> Made {
+    let registers = map_registers(registers, SIZE)?.cast::<PL011Registers>();
     // SAFETY: mapped as device memory just now, and nobody else uses it.
     let registers = unsafe { UniqueMmioPointer::new(registers) };
     Ok(Box::new(Pl011(arm_pl011_uart::Uart::new(registers))))

@@ -6,11 +6,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use arm_gic::UniqueMmioPointer;
 use arm_gic::gicv2::registers::{Gicc, Gicd, GicdCtlr};
-use dtoolkit::fdt::FdtNode;
+use dtoolkit::fdt::{Fdt, FdtNode};
 use reveille::{CpuIndex, HwId};
 use safe_mmio::field;
 
-use super::gic::map;
+use super::interrupt_controllers::map;
 use super::timer;
 use crate::devicetree;
 use crate::interrupt_controller::{Interrupt, InterruptController};
@@ -50,8 +50,8 @@ impl GicV2 {
     ///
     /// # Errors
     /// What is missing or cannot be mapped.
-    pub(super) fn new(node: FdtNode<'_>) -> Result<Self, &'static str> {
-        let mut regions = devicetree::regions(node);
+    pub(super) fn new(fdt: &Fdt<'_>, node: FdtNode<'_>) -> Result<Self, &'static str> {
+        let mut regions = devicetree::physical_regions(fdt, node);
         let distributor = regions.next().ok_or("the GIC has no distributor")?;
         let cpu_interface = regions.next().ok_or("the GIC has no CPU interface")?;
         let distributor: NonNull<Gicd> = map(distributor.start, distributor.len())?;
@@ -158,6 +158,10 @@ impl Registers {
 }
 
 impl InterruptController for GicV2 {
+    fn name(&self) -> &'static str {
+        "gic"
+    }
+
     fn init_this_cpu(&self, _hw_id: HwId) -> Result<(), &'static str> {
         let mut registers = self.0.lock();
         let own = registers.own_interface().ok_or("the GIC does not say which CPU interface is this CPU's")?;

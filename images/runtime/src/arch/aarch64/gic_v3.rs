@@ -13,7 +13,7 @@ use dtoolkit::standard::NodeStandard;
 use reveille::{CpuIndex, HwId};
 use safe_mmio::field;
 
-use super::gic::map;
+use super::interrupt_controllers::map;
 use super::timer;
 use crate::interrupt_controller::{Interrupt, InterruptController};
 use crate::ipi::Ipi;
@@ -44,7 +44,7 @@ impl GicV3 {
     /// What is missing or cannot be mapped.
     pub fn init(fdt: &Fdt<'_>) -> Result<Self, &'static str> {
         let node = devicetree::find_node(fdt, |node| node.is_compatible(COMPATIBLE));
-        Self::new(node.ok_or("the devicetree has no arm,gic-v3")?)
+        Self::new(fdt, node.ok_or("the devicetree has no arm,gic-v3")?)
     }
 
     /// Resets the distributor of the controller that `node` describes, and notes the redistributors of all regions by their
@@ -52,8 +52,8 @@ impl GicV3 {
     ///
     /// # Errors
     /// What is missing or cannot be mapped.
-    pub(super) fn new(node: FdtNode<'_>) -> Result<Self, &'static str> {
-        let mut regions = devicetree::regions(node);
+    pub(super) fn new(fdt: &Fdt<'_>, node: FdtNode<'_>) -> Result<Self, &'static str> {
+        let mut regions = devicetree::physical_regions(fdt, node);
         let distributor = regions.next().ok_or("the GIC has no distributor")?;
         let distributor = map::<Gicd>(distributor.start, distributor.len())?;
         // SAFETY: mapped as device memory just now, and nobody else uses the distributor.
@@ -124,6 +124,10 @@ fn enable(redistributor: &mut GicRedistributor<'_>, interrupt: IntId) -> Result<
 }
 
 impl InterruptController for GicV3 {
+    fn name(&self) -> &'static str {
+        "gic"
+    }
+
     fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str> {
         if hw_id.0 & 0xff > 0xf {
             return Err("Aff0 is above 15, which an SGI's target list cannot name");

@@ -15,7 +15,12 @@ pub use reveille_aarch64::counter::{frequency, instant, ticks};
 use super::processor;
 use crate::devicetree;
 
-/// The interrupt of the timer that is used, from the devicetree.
+/// What devicetrees call it. Those of 64-bit boards that also run 32-bit kernels have the older name.
+const COMPATIBLE: [&str; 2] = ["arm,armv8-timer", "arm,armv7-timer"];
+/// A GIC has 16 private interrupts for each CPU, other controllers fewer.
+const LAST_PRIVATE: u32 = 15;
+
+/// The interrupt of the timer that is used, among the private ones, from the devicetree.
 static INTERRUPT: AtomicU32 = AtomicU32::new(0);
 
 const ENABLE: u64 = 1;
@@ -29,24 +34,29 @@ fn is_at_el2() -> bool {
 /// # Errors
 /// What is missing.
 pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
-    let node = devicetree::find_node(fdt, |node| node.is_compatible("arm,armv8-timer"))
-        .ok_or("the devicetree has no arm,armv8-timer")?;
+    let is_timer = |node: &_| COMPATIBLE.iter().any(|name| NodeStandard::is_compatible(node, name));
+    let node = devicetree::find_node(fdt, is_timer).ok_or("the devicetree has no arm,armv8-timer")?;
     // The binding's order, for nodes without names: secure, physical, virtual, EL2's physical, EL2's virtual.
     let (name, place) = if is_at_el2() { (b"hyp-phys".as_slice(), 3) } else { (b"virt".as_slice(), 2) };
     let names = node.property("interrupt-names");
     let named = names.and_then(|names| names.value().split(|&byte| byte == 0).position(|other| other == name));
     let interrupt = devicetree::interrupt(fdt, node, named.unwrap_or(place));
     let interrupt = interrupt.ok_or("the timer has no interrupt for its level")?;
-    if !interrupt.is_private || interrupt.number > 15 {
+    if !interrupt.is_private || interrupt.number > LAST_PRIVATE {
         return Err("the timer's interrupt is no private one");
     }
-    INTERRUPT.store(u32::from(IntId::ppi(interrupt.number)), Ordering::Relaxed);
+    INTERRUPT.store(interrupt.number, Ordering::Relaxed);
     Ok(())
 }
 
-/// The interrupt of the timer.
-pub(crate) fn interrupt() -> u32 {
+/// The number of the timer's interrupt among the private ones of a CPU.
+pub(super) fn private_number() -> u32 {
     INTERRUPT.load(Ordering::Relaxed)
+}
+
+/// The timer's interrupt as a GIC numbers it.
+pub(super) fn interrupt() -> u32 {
+    IntId::ppi(private_number()).into()
 }
 
 /// Has this CPU interrupted when the counter reaches `deadline`, instead of what it was programmed for before.
