@@ -27,6 +27,12 @@ pub fn cpuinfo_store_cpu() {
     });
 }
 
+/// The register, as (name, its value there, the boot CPU's), for which `cpu`, which has come up once, cannot run with the others
+/// (Linux's `check_local_cpu_capabilities`).
+pub fn feature_conflict(cpu: CpuIndex) -> Option<(&'static str, u64, u64)> {
+    FEATURES.of(cpu).get()?.conflict(FEATURES.of(CpuIndex::BOOT).get()?)
+}
+
 /// The first register in which `cpu`, which was online once, differs from the boot CPU.
 pub fn feature_difference(cpu: CpuIndex) -> Option<(&'static str, u64, u64)> {
     FEATURES.of(cpu).get()?.first_difference(FEATURES.of(CpuIndex::BOOT).get()?)

@@ -7,7 +7,8 @@
 //! - [`guard`]: whether a CPU that nobody waits for has written what it must not;
 //! - [`script`]: requests that are made when the boot is over (`reveille.script=off:2,on:2`).
 //!
-//! A fault happens once, the first time that it can. One that is given twice happens twice.
+//! A fault happens once, the first time that it can, so that what becomes of the CPU afterwards can be tested too. One that is given
+//! twice happens twice. `no-off` lasts.
 
 mod firmware;
 mod guard;
@@ -19,12 +20,15 @@ mod stubs;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 
 use dtoolkit::fdt::Fdt;
 use reveille::CpuIndex;
 use reveille_runtime::arch::processor::Features;
-use reveille_runtime::devicetree;
+use reveille_runtime::arch::{interrupts, timer};
 use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::{clock, devicetree, thread};
+use reveille_sim::fault::FaultKind;
 use spin::Once;
 
 pub use firmware::FaultyFirmware;
@@ -32,9 +36,12 @@ pub use script::run as run_script;
 use spec::{Fault, Kind};
 pub use steps::table;
 
+/// A register in which all CPUs must be alike.
+const VITAL_REGISTER: &str = "CNTFRQ_EL0";
+
 /// A fault, and whether it has happened.
 struct Planned {
-    fault: Fault<'static>,
+    fault: Fault,
     happened: AtomicBool,
 }
 
@@ -58,23 +65,58 @@ pub fn read_command_line(fdt: &Fdt<'_>) {
 }
 
 /// The first fault of `cpu` that is `wanted` and has not happened; it happens now.
-fn take<T>(cpu: CpuIndex, wanted: impl Fn(&Kind<'static>) -> Option<T>) -> Option<T> {
+fn take<T>(cpu: CpuIndex, wanted: impl Fn(&Kind) -> Option<T>) -> Option<T> {
     PLANNED.get()?.iter().filter(|planned| planned.fault.cpu == cpu).find_map(|planned| {
         let found = wanted(&planned.fault.kind)?;
         (!planned.happened.swap(true, Ordering::Relaxed)).then_some(found)
     })
 }
 
-/// The features of this CPU as a fault would have them.
+/// Whether `cpu` has this fault, which lasts.
+fn has(cpu: CpuIndex, kind: FaultKind) -> bool {
+    let fault = Fault { cpu, kind: Kind::Shared(kind) };
+    PLANNED.get().is_some_and(|planned| planned.iter().any(|planned| planned.fault == fault))
+}
+
+/// Does nothing for a while.
+fn let_pass(time: Duration) {
+    let end = clock::ticks_after(time);
+    while timer::ticks() < end {
+        // To let others run takes an emulator that runs one CPU at a time longer than this.
+        (0..1024).for_each(|_| core::hint::black_box(()));
+        interrupts::relax();
+    }
+}
+
+/// The features of this CPU, which has just claimed its kick, as a fault would have them.
 pub fn features(features: Features) -> Features {
-    let register = take(smp_processor_id(), |kind| match *kind {
-        Kind::Differs(register) => Some(register),
-        _ => None,
-    });
-    match register {
-        Some(register) => features
-            .with_other_bits(register, 0xf)
-            .unwrap_or_else(|| panic!("no feature register is called {register}")),
+    let cpu = smp_processor_id();
+    let slow = |kind: &Kind| if let Kind::Shared(FaultKind::Slow(time)) = kind { Some(*time) } else { None };
+    if let Some(time) = take(cpu, slow) {
+        let_pass(time);
+    }
+    if take(cpu, |kind| (*kind == Kind::Shared(FaultKind::Features)).then_some(())).is_some() {
+        return altered(features, VITAL_REGISTER);
+    }
+    match take(cpu, |kind| if let Kind::Register(register) = kind { Some(*register) } else { None }) {
+        Some(register) => altered(features, register.as_str()),
         None => features,
+    }
+}
+
+fn altered(features: Features, register: &str) -> Features {
+    features.with_other_bits(register, 0xf).unwrap_or_else(|| panic!("no feature register is called {register}"))
+}
+
+/// The hotplug thread of this CPU begins, unless it is never to be heard of again.
+pub fn begin_hotplug_thread() {
+    if take(smp_processor_id(), |kind| (*kind == Kind::Shared(FaultKind::Deaf)).then_some(())).is_some() {
+        sleep_for_ever();
+    }
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        thread::sleep_until(u64::MAX);
     }
 }

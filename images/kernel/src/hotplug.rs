@@ -72,6 +72,8 @@ pub fn wake_own_thread() {
 fn cpuhp_thread() {
     // A step that panics costs the CPU this thread: requests for it end by their deadlines.
     thread::set_expendable();
+    #[cfg(feature = "faults")]
+    crate::fault::begin_hotplug_thread();
     let cpu = smp_processor_id();
     let mut verdict = first_run(cpu);
     loop {

@@ -95,6 +95,11 @@ fn reason(cpu: CpuIndex, outcome: &Outcome) -> Option<String> {
         }
         other => write!(reason, "{other}"),
     };
+    if let Outcome::Step(_) = outcome
+        && let Some((register, here, boot)) = cpuinfo::feature_conflict(cpu)
+    {
+        let _ = write!(reason, ": its {register} is {here:#x}, the boot CPU's is {boot:#x}");
+    }
     Some(reason)
 }
 

@@ -1,6 +1,7 @@
 //! What the subsystems of this kernel do to every CPU on its way up and down: each registers its steps, and nobody calls them by
 //! hand. In the order of the way up; the order of each within its section is what [`order`] says.
 
+mod cpufeature;
 mod idle;
 mod irq;
 mod sched;
@@ -22,6 +23,7 @@ mod order {
     pub const WORKQUEUE_PREPARE: u16 = 30;
     pub const BOOT_RECORD: u16 = 40;
     /// STARTING.
+    pub const CPU_FEATURE: u16 = 10;
     pub const IRQ: u16 = 20;
     pub const TIMER: u16 = 30;
     pub const SCHED_STARTING: u16 = 40;
@@ -35,6 +37,7 @@ mod order {
 const EIO: StepError = StepError(-5);
 const ENOMEM: StepError = StepError(-12);
 const EBUSY: StepError = StepError(-16);
+const EINVAL: StepError = StepError(-22);
 
 fn hw_id(cpu: CpuIndex) -> HwId {
     cpus::hw_id(cpu)

@@ -10,6 +10,8 @@ use crate::Test;
 pub const TESTS: &[(&str, Test)] = &[
     ("row_25_a_cpu_whose_cpu_off_is_denied_is_brought_back", denied),
     ("row_26_a_cpu_that_says_off_and_is_not_is_named_and_left_alone", ignored),
+    ("row_26_a_cpu_that_goes_off_late_can_come_again", late),
+    ("row_35_a_cpu_that_cannot_be_switched_off_stays", no_off),
     ("row_55_a_cpu_that_arrives_again_after_cpu_off_parks_and_touches_nothing", again),
     ("a_teardown_that_fails_is_undone_or_passed_over", teardown_fails),
     ("a_teardown_that_does_not_end_is_named", teardown_hangs),
@@ -34,7 +36,7 @@ fn denied(stand: &Stand) -> Result<(), String> {
         ("off:2", true, "done", OFFLINE),
         ("on:2", true, "done", ONLINE),
     ];
-    run(stand, 4, &["cpu2:off-denied"], &requests)
+    run(stand, 4, &["cpu2:off-denied:-3"], &requests)
 }
 
 /// What it owns stays its own.
@@ -47,12 +49,28 @@ fn ignored(stand: &Stand) -> Result<(), String> {
         ("on:3", true, "done", ONLINE),
         ("off:2", false, not_off, dead),
     ];
-    run(stand, 4, &["cpu2:off-ignored"], &requests)
+    run(stand, 4, &["cpu2:stays-on:1000s"], &requests)
+}
+
+fn late(stand: &Stand) -> Result<(), String> {
+    let script = ["off:2", "wait:1000", "show:2", "on:2", "off:2"];
+    let run = Scenario { cpus: 4, faults: &["cpu2:stays-on:1500ms"], script: &script }.run(stand)?;
+    run.answer(0)?.expect(false, "it does not go off (firmware says ON)", "at cpu:bringup, Dead, firmware says ON")?;
+    run.answer(2)?.expect_text("at cpu:bringup, Dead, firmware says OFF")?;
+    run.answer(3)?.expect_done(ONLINE)?;
+    run.answer(4)?.expect_done(OFFLINE)
+}
+
+fn no_off(stand: &Stand) -> Result<(), String> {
+    let refused = "it cannot be taken down: MIGRATE_INFO_UP_CPU: a trusted OS lives on it (0)";
+    let requests =
+        [("off:2", false, refused, ONLINE), ("off:1", true, "done", OFFLINE), ("off:2", false, refused, ONLINE)];
+    run(stand, 4, &["cpu2:no-off"], &requests)
 }
 
 fn again(stand: &Stand) -> Result<(), String> {
     let script = ["off:2", "check:2", "on:2", "off:2"];
-    let run = Scenario { cpus: 3, faults: &["cpu2:off-again"], script: &script }.run(stand)?;
+    let run = Scenario { cpus: 3, faults: &["cpu2:twice"], script: &script }.run(stand)?;
     run.answer(0)?.expect_done(OFFLINE)?;
     run.answer(1)?.expect_text(&format!("untouched; {OFFLINE}"))?;
     run.answer(2)?.expect_done(ONLINE)?;
@@ -62,10 +80,10 @@ fn again(stand: &Stand) -> Result<(), String> {
 /// That of an ONLINE step leaves the CPU up, that of a PREPARE step has it brought back, that of a STARTING step must not fail.
 fn teardown_fails(stand: &Stand) -> Result<(), String> {
     let faults = [
-        "cpu1:undo-fails:sched:active",
-        "cpu2:undo-fails:workqueue:online",
-        "cpu3:undo-fails:irqchip/arm/gic:starting",
-        "cpu4:undo-fails:smpboot/threads:prepare",
+        "cpu1:fails-down:sched:active",
+        "cpu2:fails-down:workqueue:online",
+        "cpu3:fails-down:irqchip/arm/gic:starting",
+        "cpu4:fails-down:smpboot/threads:prepare",
     ];
     let requests = [
         ("off:1", false, "the teardown of sched:active failed (error -5)", ONLINE),
@@ -83,7 +101,7 @@ fn teardown_fails(stand: &Stand) -> Result<(), String> {
 
 fn teardown_hangs(stand: &Stand) -> Result<(), String> {
     let faults =
-        ["cpu1:undo-hangs:sched:active", "cpu2:undo-panics:workqueue:online", "cpu3:undo-stops:sched:starting"];
+        ["cpu1:stops-down:sched:active", "cpu2:panics-down:workqueue:online", "cpu3:stops-down:sched:starting"];
     let requests = [
         ("off:1", false, "it has not come past sched:active by the deadline", ONLINE),
         (

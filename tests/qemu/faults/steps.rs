@@ -18,6 +18,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("a_panic_in_each_online_step_is_reported_and_contained", panics),
     ("row_55_a_cpu_that_arrives_twice_on_its_way_up_parks_and_touches_nothing", again),
     ("a_cpu_that_is_lost_while_it_is_online_is_named", lost),
+    ("a_cpu_whose_hotplug_thread_is_deaf_is_named", deaf),
     ("row_54_cpus_that_fail_and_do_not_go_off_cost_one_deadline_together", not_off),
 ];
 
@@ -113,7 +114,7 @@ fn fails_in_online(stand: &Stand) -> Result<(), String> {
 }
 
 fn cannot_be_undone(stand: &Stand) -> Result<(), String> {
-    let faults = ["cpu1:fails:boot_record:prepare", "cpu1:undo-fails:smpboot/threads:prepare"];
+    let faults = ["cpu1:fails:boot_record:prepare", "cpu1:fails-down:smpboot/threads:prepare"];
     let run = Scenario { cpus: 3, faults: &faults, script: &["show:1", "on:1"] }.run(stand)?;
     run.expect_outcome(1, Outcome::Failed, "boot_record:prepare: its startup failed (-5)")?;
     run.expect_others_online(&[1])?;
@@ -137,7 +138,7 @@ fn stops(stand: &Stand) -> Result<(), String> {
 
 /// They take interrupts and threads meanwhile.
 fn hangs(stand: &Stand) -> Result<(), String> {
-    let (run, victims) = in_each(stand, "Online", "hangs", &["show", "off"])?;
+    let (run, victims) = in_each(stand, "Online", "stops", &["show", "off"])?;
     expect_hung(&run, &victims)
 }
 
@@ -193,17 +194,30 @@ fn lost(stand: &Stand) -> Result<(), String> {
     run.booted().expect(details == expected, "CPU 2 and no other should be missed")
 }
 
+/// The CPU takes interrupts and threads.
+fn deaf(stand: &Stand) -> Result<(), String> {
+    let script = ["show:2", "off:2", "on:2", "off:1"];
+    let run = Scenario { cpus: 3, faults: &["cpu2:deaf"], script: &script }.run(stand)?;
+    run.expect_outcome(2, Outcome::Stuck, "online, and has not come past ap:online")?;
+    run.expect_others_online(&[2])?;
+    let place = "at ap:online, Online, firmware says ON";
+    run.answer(0)?.expect_text(place)?;
+    run.answer(1)?.expect(false, "its hotplug thread does not answer", place)?;
+    run.answer(2)?.expect(false, "its hotplug thread does not answer", place)?;
+    run.answer(3)?.expect_done(OFFLINE)
+}
+
 /// What failed up must go down, and these do not.
 fn not_off(stand: &Stand) -> Result<(), String> {
     let faults = [
         "cpu1:fails:sched:active",
-        "cpu1:off-ignored",
+        "cpu1:stays-on:1000s",
         "cpu2:fails:workqueue:online",
-        "cpu2:off-ignored",
+        "cpu2:stays-on:1000s",
         "cpu3:fails:sched:active",
-        "cpu3:off-denied",
+        "cpu3:off-denied:-3",
         "cpu4:fails:sched:starting",
-        "cpu4:off-denied",
+        "cpu4:off-denied:-1",
     ];
     let script = ["show:1", "show:2", "show:3", "show:4", "on:3", "on:1", "on:4"];
     let run = Scenario { cpus: 6, faults: &faults, script: &script }.run(stand)?;

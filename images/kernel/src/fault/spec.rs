@@ -1,120 +1,56 @@
-//! The faults, and their text form: `cpu2:late:200ms`.
-
-use core::time::Duration;
+//! The faults and their text form: those that the simulated machine has too, `cpu2:late:200ms` ([`FaultKind`]), and those that
+//! take a real one.
 
 use reveille::CpuIndex;
 use reveille::hotplug::Direction;
+use reveille_sim::fault::{self, FaultError, FaultKind, StepName};
 
 /// One fault of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault<'a> {
+pub struct Fault {
     /// The CPU that misbehaves.
     pub cpu: CpuIndex,
     /// What it does.
-    pub kind: Kind<'a>,
+    pub kind: Kind,
 }
 
-/// What happens in a step.
+/// What a CPU, or firmware on its behalf, does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepFault {
-    /// `fails`: it returns an error.
-    Fails,
-    /// `stops`, of a STARTING step: the CPU stops, interrupts masked.
-    Stops,
-    /// `hangs`, of an ONLINE step: it does not return.
-    Hangs,
-    /// `panics`, of an ONLINE step.
-    Panics,
-    /// `again`, of a STARTING or ONLINE step: the CPU is reset, and arrives a second time with the context id that it had.
-    Again,
-}
-
-/// What a CPU, or firmware on its behalf, does. A step is named by its name or by the number of the state that it leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind<'a> {
-    /// `dead`: it is started and never arrives.
-    Dead,
-    /// `slow:TIME`: it arrives as long after its kick.
-    Slow(Duration),
-    /// `late:TIME`: it arrives as long after the deadline of those who wait for it.
-    Late(Duration),
-    /// `refused:CODE`: CPU_ON returns this code.
-    Refused(i64),
+pub enum Kind {
+    /// What the simulated machine knows.
+    Shared(FaultKind),
     /// `wrong-id:INDEX`: it arrives with the context id of the CPU with this index.
     WrongId(u16),
     /// `stale`: it arrives with the context id of the kick before.
     Stale,
-    /// `stops:STEP` and so on: this happens in the startup of this step; `undo-stops:STEP` and so on: in its teardown.
-    Step(StepFault, Direction, &'a str),
-    /// `differs:REGISTER`: this feature register differs from the boot CPU's.
-    Differs(&'a str),
-    /// `off-denied`: CPU_OFF returns DENIED.
-    OffDenied,
-    /// `off-ignored`: CPU_OFF neither returns nor switches the CPU off.
-    OffIgnored,
-    /// `off-again`: after CPU_OFF it arrives a second time with the context id that it had.
-    OffAgain,
+    /// `again:STEP`, `again-down:STEP`: in this step it is reset, and arrives a second time with the context id that it had.
+    Again(Direction, StepName),
+    /// `panics-down:STEP`: it panics in the teardown of this step.
+    PanicsDown(StepName),
+    /// `features:REGISTER`: it differs from the boot CPU in this register.
+    Register(StepName),
 }
 
-impl<'a> Fault<'a> {
+impl Fault {
     /// Reads the text form.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &'a str) -> Result<Self, &'static str> {
-        let (cpu, kind) = text.split_once(':').ok_or("a fault is cpuN:KIND or cpuN:KIND:VALUE")?;
-        let index = cpu.strip_prefix("cpu").and_then(|number| number.parse().ok());
-        let cpu = index.and_then(CpuIndex::new).ok_or("there is no such CPU")?;
+    pub fn parse(text: &str) -> Result<Self, FaultError> {
+        let (cpu, rest) = text.strip_prefix("cpu").and_then(|rest| rest.split_once(':')).ok_or(FaultError::Cpu)?;
+        let cpu = cpu.parse().ok().and_then(CpuIndex::new).ok_or(FaultError::Cpu)?;
         // Names of steps have colons in them.
-        let (kind, value) = kind.split_once(':').map_or((kind, None), |(kind, value)| (kind, Some(value)));
-        Ok(Self { cpu, kind: Kind::parse(kind, value)? })
+        let (kind, value) = rest.split_once(':').unwrap_or((rest, ""));
+        let name = || StepName::new(value).ok_or(FaultError::Value);
+        let kind = match kind {
+            "wrong-id" if !value.is_empty() => Kind::WrongId(value.parse().map_err(|_| FaultError::Value)?),
+            "features" if !value.is_empty() => Kind::Register(name()?),
+            "again" => Kind::Again(Direction::Up, name()?),
+            "again-down" => Kind::Again(Direction::Down, name()?),
+            "panics-down" => Kind::PanicsDown(name()?),
+            "stale" => Kind::Stale,
+            _ => Kind::Shared(text.parse::<fault::Fault>()?.kind),
+        };
+        Ok(Self { cpu, kind })
     }
-}
-
-impl<'a> Kind<'a> {
-    fn parse(kind: &str, value: Option<&'a str>) -> Result<Self, &'static str> {
-        let text = || value.ok_or("this fault needs a value");
-        let number = || text()?.parse().map_err(|_| "its value is no number");
-        Ok(match kind {
-            "slow" => Self::Slow(time(text()?)?),
-            "late" => Self::Late(time(text()?)?),
-            "refused" => Self::Refused(number()?),
-            "wrong-id" => Self::WrongId(u16::try_from(number()?).map_err(|_| "this is no index")?),
-            "differs" => Self::Differs(text()?),
-            _ if value.is_some() => {
-                let (kind, direction) =
-                    kind.strip_prefix("undo-").map_or((kind, Direction::Up), |kind| (kind, Direction::Down));
-                Self::Step(StepFault::parse(kind)?, direction, text()?)
-            }
-            "dead" => Self::Dead,
-            "stale" => Self::Stale,
-            "off-denied" => Self::OffDenied,
-            "off-ignored" => Self::OffIgnored,
-            "off-again" => Self::OffAgain,
-            _ => return Err("there is no such fault"),
-        })
-    }
-}
-
-impl StepFault {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        Ok(match text {
-            "fails" => Self::Fails,
-            "stops" => Self::Stops,
-            "hangs" => Self::Hangs,
-            "panics" => Self::Panics,
-            "again" => Self::Again,
-            _ => return Err("there is no such fault with a value"),
-        })
-    }
-}
-
-/// A number with its unit.
-fn time(text: &str) -> Result<Duration, &'static str> {
-    let units = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
-    let nanoseconds = units.iter().find_map(|(unit, factor)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*factor)
-    });
-    nanoseconds.map(Duration::from_nanos).ok_or("a time is a number and ns, us, ms or s")
 }

@@ -5,10 +5,10 @@ use alloc::boxed::Box;
 use reveille::CpuIndex;
 use reveille::hotplug::{Direction, Section, Step, StepError, StepTable, TableError};
 use reveille_runtime::arch::interrupts;
-use reveille_runtime::thread;
+use reveille_sim::fault::{FaultKind, StepName};
 
-use super::spec::{Kind, StepFault};
-use super::{firmware, stubs, take};
+use super::spec::Kind;
+use super::{firmware, sleep_for_ever, stubs, take};
 use crate::hotplug::hotplug;
 use crate::smp;
 
@@ -33,27 +33,48 @@ fn wrapped(step: &'static Step<'static>) -> &'static Step<'static> {
     Box::leak(Box::new(if step.can_stop() { wrapped } else { wrapped.cant_stop() }))
 }
 
+/// What happens in a step.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    Fails,
+    Stops,
+    Panics,
+    ArrivesAgain,
+}
+
+/// What `kind` has happen in a step, in which direction, and in which.
+const fn mishap(kind: Kind) -> Option<(Mishap, Direction, StepName)> {
+    Some(match kind {
+        Kind::Shared(FaultKind::Fails(name)) => (Mishap::Fails, Direction::Up, name),
+        Kind::Shared(FaultKind::FailsDown(name)) => (Mishap::Fails, Direction::Down, name),
+        Kind::Shared(FaultKind::Stops(name)) => (Mishap::Stops, Direction::Up, name),
+        Kind::Shared(FaultKind::StopsDown(name)) => (Mishap::Stops, Direction::Down, name),
+        Kind::Shared(FaultKind::Panics(name)) => (Mishap::Panics, Direction::Up, name),
+        Kind::PanicsDown(name) => (Mishap::Panics, Direction::Down, name),
+        Kind::Again(direction, name) => (Mishap::ArrivesAgain, direction, name),
+        _ => return None,
+    })
+}
+
 fn misbehave(step: &Step<'_>, cpu: CpuIndex, direction: Direction) -> Result<(), StepError> {
-    let fault = take(cpu, |kind| match *kind {
-        Kind::Step(fault, when, name) if when == direction && is_called(step, name) => Some(fault),
-        _ => None,
+    let mishap = take(cpu, |kind| {
+        let (mishap, when, name) = mishap(*kind)?;
+        (when == direction && name.names(step.name(), state_after(step))).then_some(mishap)
     });
-    let Some(fault) = fault else { return Ok(()) };
-    let possible = match fault {
-        StepFault::Fails => true,
-        StepFault::Stops => step.section() == Section::Starting,
-        StepFault::Hangs | StepFault::Panics => step.section() == Section::Online,
-        StepFault::Again => step.section() != Section::Prepare,
+    let Some(mishap) = mishap else { return Ok(()) };
+    let possible = match mishap {
+        Mishap::Fails => true,
+        Mishap::Stops | Mishap::ArrivesAgain => step.section() != Section::Prepare,
+        Mishap::Panics => step.section() == Section::Online,
     };
-    assert!(possible, "{fault:?} cannot be had: {} is a step of another section", step.name());
-    match fault {
-        StepFault::Fails => Err(EIO),
-        StepFault::Stops => smp::park(),
-        StepFault::Hangs => loop {
-            thread::sleep_until(u64::MAX);
-        },
-        StepFault::Panics => panic!("as it was told to in {}", step.name()),
-        StepFault::Again => {
+    assert!(possible, "{mishap:?} cannot be had: {} is a step of another section", step.name());
+    match mishap {
+        Mishap::Fails => Err(EIO),
+        // With interrupts masked.
+        Mishap::Stops if step.section() == Section::Starting => smp::park(),
+        Mishap::Stops => sleep_for_ever(),
+        Mishap::Panics => panic!("as it was told to in {}", step.name()),
+        Mishap::ArrivesAgain => {
             // The context is this CPU's, and no interrupt comes between.
             let _masked = interrupts::mask();
             stubs::arrive_again(firmware::context_of_this_cpu())
@@ -61,8 +82,8 @@ fn misbehave(step: &Step<'_>, cpu: CpuIndex, direction: Direction) -> Result<(),
     }
 }
 
-/// Whether a fault that says `name` means `step`: by its name, or by the number of the state that it leads to.
-fn is_called(step: &Step<'_>, name: &str) -> bool {
-    let leads_to = || hotplug().steps().states().find(|(.., name)| *name == step.name());
-    step.name() == name || name.parse().is_ok_and(|number: u16| leads_to().is_some_and(|(state, ..)| state.0 == number))
+/// The number of the state that `step` leads to.
+fn state_after(step: &Step<'_>) -> u16 {
+    let mut states = hotplug().steps().states();
+    states.find(|(.., name)| *name == step.name()).map_or(0, |(state, ..)| state.0)
 }

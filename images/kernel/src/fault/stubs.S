@@ -25,7 +25,11 @@ reveille_fault_delayed:
 	and	x11, x0, #0xffff
 	ldr	x11, [x10, x11, lsl #3]
 	add	x9, x9, x11
-0:	yield
+	// To let others run takes an emulator that runs one CPU at a time longer than the inner loop.
+0:	mov	x10, #1024
+1:	subs	x10, x10, #1
+	b.ne	1b
+	yield
 	isb
 	mrs	x10, cntvct_el0
 	cmp	x10, x9

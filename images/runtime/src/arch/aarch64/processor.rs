@@ -46,6 +46,15 @@ pub const FEATURE_REGISTERS: [&str; 8] = [
     "CNTFRQ_EL0",
 ];
 
+/// Places in [`FEATURE_REGISTERS`].
+const PFR0: usize = 0;
+const MMFR0: usize = 4;
+const CNTFRQ: usize = 7;
+/// The lowest bits of fields.
+const PFR0_GIC: u32 = 24;
+const MMFR0_PARANGE: u32 = 0;
+const MMFR0_TGRAN4: u32 = 28;
+
 impl Features {
     /// Those of this CPU.
     #[must_use]
@@ -69,6 +78,26 @@ impl Features {
         let position = FEATURE_REGISTERS.iter().position(|&register| register == name)?;
         self.0[position] ^= bits;
         Some(self)
+    }
+
+    /// The first register, as (name, here, there), in which this processor lacks what a kernel relies on that was set up on one with
+    /// the features `boot`: the frequency of the counter, pages of 4 KiB and as many bits of a physical address, and the system
+    /// registers of the interrupt controller. Other differences do not matter to it.
+    #[must_use]
+    pub fn conflict(&self, boot: &Self) -> Option<(&'static str, u64, u64)> {
+        let field = |features: &Self, register: usize, low: u32| features.0[register] >> low & 0xf;
+        let lacks = |register, low| field(self, register, low) < field(boot, register, low);
+        let differs = |register, low| field(self, register, low) != field(boot, register, low);
+        let register = if self.0[CNTFRQ] != boot.0[CNTFRQ] {
+            CNTFRQ
+        } else if differs(MMFR0, MMFR0_TGRAN4) || lacks(MMFR0, MMFR0_PARANGE) {
+            MMFR0
+        } else if lacks(PFR0, PFR0_GIC) {
+            PFR0
+        } else {
+            return None;
+        };
+        Some((FEATURE_REGISTERS[register], self.0[register], boot.0[register]))
     }
 
     /// The first register, as (name, here, there), in which `other` differs.
