@@ -47,7 +47,15 @@ impl Scenario<'_> {
     /// # Errors
     /// What is not so.
     pub fn run(&self, stand: &Stand) -> Result<Misbehaved, String> {
-        let run = self.run_unproven(stand)?;
+        self.run_with(stand, |_| ())
+    }
+
+    /// The same on another machine: `change` changes what is booted.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn run_with(&self, stand: &Stand, change: impl FnOnce(&mut BootOptions)) -> Result<Misbehaved, String> {
+        let run = self.boot(stand, change)?;
         let failed = run.report()?.proofs.iter().find(|proof| is_of_the_kernel(proof) && !proof.passed);
         run.booted.expect(failed.is_none(), "the CPUs that are online should work")?;
         Ok(run)
@@ -58,17 +66,22 @@ impl Scenario<'_> {
     /// # Errors
     /// What is not as it should be.
     pub fn run_unproven(&self, stand: &Stand) -> Result<Misbehaved, String> {
+        self.boot(stand, |_| ())
+    }
+
+    fn boot(&self, stand: &Stand, change: impl FnOnce(&mut BootOptions)) -> Result<Misbehaved, String> {
         let mut words: Vec<String> = self.faults.iter().map(|fault| format!("reveille.fault={fault}")).collect();
         if !self.script.is_empty() {
             words.push(format!("reveille.script={}", self.script.join(",")));
         }
-        let options = BootOptions {
+        let mut options = BootOptions {
             cpus: self.cpus,
             deadline: Some(DEADLINE),
             append: Some(words.join(" ")),
             qemu_arguments: vec!["-icount".into(), "shift=5,sleep=off".into()],
             ..BootOptions::default()
         };
+        change(&mut options);
         let run = Misbehaved { booted: stand.boot_image(stand.faulty_image()?, &options)? };
         run.check(self)?;
         Ok(run)

@@ -19,6 +19,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_54_every_code_with_which_cpu_on_is_refused_is_named", refused),
     ("row_55_a_late_cpu_parks_and_touches_nothing", late),
     ("row_55_a_late_cpu_is_adopted_on_request", adopted),
+    ("row_55_cpus_that_arrive_late_or_twice_park_at_el2_too", at_el2),
     ("row_55_a_cpu_with_the_id_of_another_or_of_another_kick_parks", wrong_id),
     ("a_cpu_whose_features_differ_is_named_with_the_register", features),
     ("a_cpu_that_lacks_what_the_kernel_relies_on_does_not_come_online", vital_feature),
@@ -131,6 +132,23 @@ fn adopted(stand: &Stand) -> Result<(), String> {
     run.answer(3)?.expect_done(ONLINE)?;
     run.answer(4)?.expect_done(OFFLINE)?;
     run.answer(5)?.expect_done(ONLINE)
+}
+
+/// With VHE, and a firmware that is called by SMC.
+fn at_el2(stand: &Stand) -> Result<(), String> {
+    let faults = ["cpu1:late:1200ms", "cpu2:again:sched:starting", "cpu3:twice", "cpu4:late:1900ms"];
+    let script = ["wait:300", "check:1", "check:2", "off:3", "check:3", "on:1", "on:2", "on:3", "on:4"];
+    let run = Scenario { cpus: 5, faults: &faults, script: &script }.run_with(stand, |options| {
+        options.entry_level = 2;
+        options.cpu_model = Some("max".into());
+    })?;
+    run.booted().expect(run.report()?.entry_level == 2, "it should be entered at EL2")?;
+    let parked = "untouched; at offline, Abandoned, firmware says OFF";
+    run.answer(1)?.expect_text(parked)?;
+    run.answer(2)?.expect_text("untouched; at clocksource/arm/arch_timer:starting, Stuck, firmware says OFF")?;
+    run.answer(3)?.expect_done(OFFLINE)?;
+    run.answer(4)?.expect_text(&format!("untouched; {OFFLINE}"))?;
+    (5..9).try_for_each(|on| run.answer(on)?.expect_done(ONLINE))
 }
 
 fn wrong_id(stand: &Stand) -> Result<(), String> {

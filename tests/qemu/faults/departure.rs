@@ -13,6 +13,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_26_a_cpu_that_goes_off_late_can_come_again", late),
     ("row_35_a_cpu_that_cannot_be_switched_off_stays", no_off),
     ("row_55_a_cpu_that_arrives_again_after_cpu_off_parks_and_touches_nothing", again),
+    ("a_freeze_that_one_cpu_denies_is_taken_back", freeze),
     ("a_teardown_that_fails_is_undone_or_passed_over", teardown_fails),
     ("a_teardown_that_does_not_end_is_named", teardown_hangs),
 ];
@@ -75,6 +76,15 @@ fn again(stand: &Stand) -> Result<(), String> {
     run.answer(1)?.expect_text(&format!("untouched; {OFFLINE}"))?;
     run.answer(2)?.expect_done(ONLINE)?;
     run.answer(3)?.expect_done(OFFLINE)
+}
+
+fn freeze(stand: &Stand) -> Result<(), String> {
+    let script = ["freeze", "show:1", "show:2", "show:3", "freeze", "show:2", "thaw", "show:2"];
+    let run = Scenario { cpus: 4, faults: &["cpu2:off-denied:-3"], script: &script }.run(stand)?;
+    run.answer(0)?.expect_text("CPU 2: CPU_OFF: DENIED (-3): it is on, and was brought back")?;
+    (1..4).try_for_each(|show| run.answer(show)?.expect_text(ONLINE))?;
+    run.answer(5)?.expect_text(OFFLINE)?;
+    run.answer(7)?.expect_text(ONLINE)
 }
 
 /// That of an ONLINE step leaves the CPU up, that of a PREPARE step has it brought back, that of a STARTING step must not fail.

@@ -1,8 +1,8 @@
 //! Requests that are made when the boot is over and has been proven, one after the other: `reveille.script=off:2,on:2`.
 //!
 //! `off:N`, `on:N`, `state:N:S`: hotplug's. `wait:MS`: lets time pass. `show:N`: where CPU N is. `check:N`: whether CPU N, which was
-//! started wrongly, has written to what is no longer its own ([`guard`]). `steps`: the steps. What each comes to is told like a
-//! proof, and then all proofs are made once more.
+//! started wrongly, has written to what is no longer its own ([`guard`]). `steps`: the steps. `freeze`, `thaw`, `ipi:N`: the
+//! console's. What each comes to is told like a proof, and then all proofs are made once more.
 
 use alloc::format;
 use alloc::string::String;
@@ -73,6 +73,7 @@ fn execute(command: &str) -> Option<Result<String, String>> {
             if guard::is_intact(cpu) { Ok(format!("untouched; {place}")) } else { Err(format!("written to; {place}")) }
         }
         "steps" => Ok(steps()),
+        "freeze" | "thaw" | "ipi" => return crate::console::run(&command.replace(':', " ")).map(Ok),
         _ => return None,
     };
     words.next().is_none().then_some(done)
