@@ -139,7 +139,7 @@ fn at_el2(stand: &Stand) -> Result<(), String> {
     let faults = ["cpu1:late:1200ms", "cpu2:again:sched:starting", "cpu3:twice", "cpu4:late:1900ms"];
     let script = ["wait:300", "check:1", "check:2", "off:3", "check:3", "on:1", "on:2", "on:3", "on:4"];
     let run = Scenario { cpus: 5, faults: &faults, script: &script }.run_with(stand, |options| {
-        options.entry_level = 2;
+        options.entry_level = Some(2);
         options.cpu_model = Some("max".into());
     })?;
     run.booted().expect(run.report()?.entry_level == 2, "it should be entered at EL2")?;
