@@ -236,6 +236,10 @@ fn row_56_a_cpu_map_that_contradicts_the_nodes() {
         assert!(inspect_tree(&tree, None).findings[0].problem.contains(what));
     }
     finds(&with(cluster(vec![leaf("core0", 1), leaf("core2", 2)])), &["cpu-map-shape /cpus/cpu-map/cluster0"], 2);
+    finds(&with(leaf("core0", 1)), &["cpu-map-shape /cpus/cpu-map", "cpu-map-missing /cpus/cpu@1"], 2);
+    let mixed = cluster(vec![leaf("core0", 1), cluster(vec![leaf("core0", 2)])]);
+    finds(&with(mixed), &["cpu-map-shape /cpus/cpu-map/cluster0"], 2);
+    finds(&with(node("socket0").child(cluster(vec![leaf("core0", 1), leaf("core1", 2)]))), &[], 2);
     let threads = node("core0").child(leaf("thread0", 1)).child(leaf("thread1", 2));
     finds(&with(cluster(vec![threads.clone()])), &[], 2);
     finds(&with(cluster(vec![threads.with("cpu", cells([1]))])), &["cpu-map-shape /cpus/cpu-map/cluster0/core0"], 2);

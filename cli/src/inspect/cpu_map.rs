@@ -1,5 +1,5 @@
-//! Findings about `/cpus/cpu-map` (binding `cpu/cpu-topology.txt`), by the rules of Linux, which follows it more strictly than
-//! the library and ignores a map that it cannot follow.
+//! Findings about `/cpus/cpu-map` (binding `cpu/cpu-topology.txt`), by the rules of Linux (`parse_dt_topology`), which
+//! follows it more strictly than the library.
 
 use dtoolkit::Node;
 use dtoolkit::fdt::FdtNode;
@@ -50,8 +50,13 @@ impl Walk<'_, '_> {
                 self.group(&child, &path, depth);
             }
         }
+        let has = |kind: &str| group.children().any(|child| child.name().starts_with(kind));
         if group.children().next().is_none() {
             self.find(Kind::MapShape, path, "it is empty");
+        } else if has("core") && !group.name().starts_with("cluster") {
+            self.find(Kind::MapShape, path, "it has cores that are in no cluster");
+        } else if has("core") && has("cluster") {
+            self.find(Kind::MapShape, path, "it has cores beside clusters");
         }
     }
 

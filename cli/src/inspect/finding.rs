@@ -169,7 +169,7 @@ kinds! {
         "Linux reads the first string of `enable-method` only, and does not know it; the library takes the first that is known."
         "Put the method that works first."
     BootCpuStatus "boot-cpu-status" Warning
-        "The CPU that boots is said not to work. The library ignores that, since it runs; Linux 6.0 and later does not find its boot CPU then, and starts no other."
+        "The CPU that boots is said not to work. The library ignores that, since it runs; Linux 6.12 does not find its boot CPU then, and starts no other."
         "Take `status` away."
     PsciNoCpuOff "psci-no-cpu-off" Warning
         "CPUs come up, and cannot be switched off again."
@@ -178,7 +178,7 @@ kinds! {
         "/cpus does not say how many cells an id has; the root's number is taken, which is about other addresses."
         "Set #address-cells in /cpus."
     MapPhandle "cpu-map-phandle" Warning
-        "An entry of cpu-map names no CPU. Linux then ignores the map as a whole: the CPUs come up, and are scheduled as if they shared no cache."
+        "An entry of cpu-map names no CPU. Where it names nothing at all, Linux ignores the map as a whole: the CPUs come up, and are scheduled as if they shared no cache."
         "Have `cpu` point to the node of a CPU."
     MapTwice "cpu-map-twice" Warning
         "cpu-map places one CPU twice; which place is taken depends on the kernel."
@@ -187,8 +187,8 @@ kinds! {
         "The CPU is not in cpu-map. Linux then ignores the map as a whole: the CPUs come up, and are scheduled as if they shared no cache."
         "Add the CPU to cpu-map, or take the map away."
     MapShape "cpu-map-shape" Warning
-        "cpu-map has a shape that Linux does not follow: nodes are socketN, clusterN, coreN, threadN, each counted from 0."
-        "Name and nest the nodes so."
+        "cpu-map has a shape that Linux does not follow. It ignores a part of the map, or all of it: the CPUs come up, and are scheduled as if they shared no cache."
+        "Nest socketN (or none), clusterN, coreN and threadN (or none), each counted from 0."
     Disabled "disabled" Note
         "For a CPU, \"disabled\" says that it waits until its method starts it: it is used. Only \"fail\" keeps it from being used."
         "Nothing, unless it was to be left out."
@@ -199,7 +199,7 @@ kinds! {
         "The number in the node's name is not the CPU's id. Only people read it, and they may name the wrong CPU."
         "Name the node after `reg`, in hexadecimal."
     NoDeviceType "no-device-type" Note
-        "It is taken for a CPU by its name alone; Linux before 4.20 does not see it."
+        "It is taken for a CPU by its name alone; older Linux, such as 4.12, does not see it."
         "Add `device_type = \"cpu\"`."
 }
 
