@@ -2,8 +2,8 @@
 //! is wrong with the others.
 //!
 //! What counts as a CPU, and what becomes of it, is decided by the library ([`reveille::Topology`],
-//! [`reveille_aarch64::psci::PsciNode`]), so a kernel on the library comes to the same. [`board`] asks it and adds what it does
-//! not tell; [`nodes`], [`methods`] and [`cpu_map`] look for what is wrong; [`finding`] says what each finding means; [`text`]
+//! [`reveille_aarch64::psci::PsciNode`]), so a kernel on the library comes to the same. `board` asks it and adds what it does
+//! not tell; `nodes`, `methods` and `cpu_map` look for what is wrong; [`finding`] says what each finding means; [`text`]
 //! shows it all.
 
 mod board;
