@@ -50,7 +50,7 @@ const SESSION: &[Exchange<'_>] = &[
     ("cpu state 3 cpu:bringup", &["CPU 3: no CPU can be held in state "]),
     ("cpu state 3 nowhere", &["'nowhere' is no state; steps lists them"]),
     ("cpu on 3", &["CPU 3 is at sched:active (state "]),
-    ("cpu off 0", &["CPU 0: it cannot be taken down: cpu_can_disable: it is the boot CPU (0); it is at sched:active "]),
+    ("cpu off 0", &["CPU 0: it cannot be taken down: cpu_can_disable: it is the boot CPU; it is at sched:active "]),
     ("cpu list", &["  0  0x0          yes       yes      yes     yes     sched:active "]),
     ("cpu off 9", &["there is no CPU 9; there is CPU 0-3"]),
     ("cpu off two", &["'two' is no number of a CPU"]),

@@ -9,14 +9,20 @@ use crate::topology::Cpu;
 ///
 /// The code is kept as it came, so that what firmware said reaches the person who has to mend it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call}: {meaning} ({code})")]
 pub struct CallError {
     /// The call, by the name its specification gives it: `CPU_ON`.
     pub call: &'static str,
-    /// The code that it returned, unchanged.
+    /// The code that it returned, unchanged; 0 where nothing returned one.
     pub code: i64,
     /// What the specification calls that code: `INVALID_PARAMETERS`, or `unknown code`.
     pub meaning: &'static str,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, self.meaning)?;
+        if self.code == 0 { Ok(()) } else { write!(f, " ({})", self.code) }
+    }
 }
 
 /// What firmware says about a CPU (PSCI's AFFINITY_INFO), for the report on one that did not come.

@@ -63,7 +63,7 @@ fn late(stand: &Stand) -> Result<(), String> {
 }
 
 fn no_off(stand: &Stand) -> Result<(), String> {
-    let refused = "it cannot be taken down: MIGRATE_INFO_UP_CPU: a trusted OS lives on it (0)";
+    let refused = "it cannot be taken down: MIGRATE_INFO_UP_CPU: a trusted OS lives on it";
     let requests =
         [("off:2", false, refused, ONLINE), ("off:1", true, "done", OFFLINE), ("off:2", false, refused, ONLINE)];
     run(stand, 4, &["cpu2:no-off"], &requests)
