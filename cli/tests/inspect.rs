@@ -340,6 +340,23 @@ fn one_board_is_shown_in_full() {
 }
 
 #[test]
+fn names_cannot_command_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut blob = board(cpu(1).without("enable-method")).to_dtb();
+    let name = blob.windows(6).position(|name| name == b"cpu@1\0").unwrap();
+    blob[name + 4] = 0x1b;
+    let file = folder.path().join("escape.dtb");
+    std::fs::write(&file, blob).unwrap();
+    let file = file.to_str().unwrap();
+    for files in [&[file][..], &[file, file]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_reveille")).arg("inspect").args(files).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("/cpus/cpu@\u{fffd}") && !text.contains('\x1b'), "{text:?}");
+    }
+}
+
+#[test]
 fn of_many_boards_one_that_cannot_be_read_does_not_hide_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let good = write(folder.path(), "good.dtb", &board(cpu(1)));

@@ -28,7 +28,7 @@ fn draw_one(inspection: &Inspection, width: usize) -> String {
         let kind = group[0].kind;
         let _ = writeln!(text, "\n{}", heading(kind));
         for finding in group {
-            text.push_str(&wrap(&format!("{}: {}", finding.node, finding.problem), 2, width));
+            text.push_str(&wrap(&plain(&format!("{}: {}", finding.node, finding.problem)), 2, width));
         }
         text.push_str(&explanation(kind, width));
     }
@@ -80,7 +80,7 @@ fn row(cpu: &CpuNode) -> [String; 8] {
     [
         cpu.index.map_or_else(nothing, |index| index.to_string()),
         cpu.id.map_or_else(nothing, |id| format!("{id:#x}")),
-        cpu.node.clone(),
+        plain(&cpu.node),
         words(cpu.compatible.get(..1).unwrap_or_default()),
         words(&cpu.enable_method),
         cpu.release_address.map_or_else(nothing, |address| format!("{address:#x}")),
@@ -152,7 +152,7 @@ fn draw_many(inspections: &[Inspection], width: usize) -> String {
         for group in groups(&inspection.findings) {
             let kind = group[0].kind;
             if kind.severity() != Severity::Note {
-                let nodes: Vec<&str> = group.iter().map(|finding| finding.node.as_str()).collect();
+                let nodes: Vec<String> = group.iter().map(|finding| plain(&finding.node)).collect();
                 let severity = paint(severity_style(kind.severity()), kind.severity().name());
                 text.push_str(&wrap(&format!("{severity} {}: {}", kind.name(), nodes.join(", ")), 2, width));
             }
@@ -183,6 +183,11 @@ fn totals(inspections: &[Inspection], width: usize) -> String {
         inspections.len()
     );
     text
+}
+
+/// Text from a devicetree, without what a terminal would obey.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// `words` in lines of at most `width` columns, each after `indent` spaces.
