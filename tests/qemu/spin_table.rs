@@ -19,12 +19,27 @@ pub const TESTS: &[(&str, Test)] = &[
     ("cpus_from_pens_go_and_come_back", hotplug),
 ];
 
-const KERNEL: u64 = 0x4060_0000;
+/// Where the kernel lies here.
+pub const KERNEL: u64 = 0x4060_0000;
 /// Behind the 512 MiB that the devicetree names.
 const FAR: u64 = 0x6100_0000;
 
 /// Boots four CPUs, of which those with a word wait in pens; `words` has an address for each CPU but the first.
 fn boot(stand: &Stand, words: [Option<u64>; 3], append: &str) -> Result<Booted, String> {
+    boot_with(stand, words, append, Vec::new())
+}
+
+/// Boots four CPUs of which three wait for the same word, with further arguments for QEMU.
+pub fn boot_with_shared_word(stand: &Stand, append: &str, qemu_arguments: Vec<String>) -> Result<Booted, String> {
+    boot_with(stand, [Some(pens::word(0)); 3], append, qemu_arguments)
+}
+
+fn boot_with(
+    stand: &Stand,
+    words: [Option<u64>; 3],
+    append: &str,
+    mut qemu_arguments: Vec<String>,
+) -> Result<Booted, String> {
     let mut tree = devicetree::of_virt(stand.qemu(), 4)?;
     let names = cpu_names(&tree);
     reserve(&mut tree)?;
@@ -37,11 +52,12 @@ fn boot(stand: &Stand, words: [Option<u64>; 3], append: &str) -> Result<Booted, 
         penned.push((id, word & !7));
     }
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    // The devicetree stays as it is.
+    qemu_arguments.extend(["-m".into(), "1G".into()]);
     let options = BootOptions {
         devicetree: Some(devicetree::write(&tree, folder.path())?),
         append: Some(append.into()),
-        // The devicetree stays as it is.
-        qemu_arguments: vec!["-m".into(), "1G".into()],
+        qemu_arguments,
         ..cpus(4)
     };
     stand.boot_at(KERNEL, pens::loader(&penned), options)

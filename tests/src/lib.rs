@@ -15,7 +15,7 @@ use std::time::Duration;
 use reveille_cli::boot::{self, BootOptions, BootRun};
 use reveille_cli::console::Silent;
 use reveille_cli::image::{self, BuiltImage};
-use reveille_cli::machine::MACHINES;
+use reveille_cli::machine::{MACHINES, Machine};
 use reveille_cli::report::Report;
 use reveille_cli::setup::{self, Host};
 use reveille_cli::verdict::Verdict;
@@ -113,6 +113,15 @@ pub fn loaded(file: &Path, address: u64) -> [String; 2] {
 #[must_use]
 pub fn cpus(cpus: u32) -> BootOptions {
     BootOptions { cpus, deadline: Some(PATIENCE), ..BootOptions::default() }
+}
+
+/// Options for a boot of QEMU's Raspberry Pi 3B with [`PATIENCE`], and `append` on the kernel's command line.
+///
+/// # Errors
+/// The command does not know it.
+pub fn raspi3b(append: &str) -> Result<BootOptions, String> {
+    let machine = Machine::find("raspi3b").map_err(|error| error.to_string())?;
+    Ok(BootOptions { machine, append: Some(append.into()), ..cpus(4) })
 }
 
 /// A boot that came to its end. Every complaint about it shows its console.

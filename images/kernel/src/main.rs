@@ -4,7 +4,7 @@
 //! In the order of the boot:
 //!
 //! - [`init`]: the boot CPU, from `start_kernel` to the init thread;
-//! - [`smp`]: which CPUs there are, what they own, how they are brought up;
+//! - [`smp`]: which CPUs there are, what they own, how they are brought up, and [`spin_table`]: those that wait in pens;
 //! - [`hotplug`]: how they come and go afterwards, and [`steps`]: what each subsystem does to them;
 //! - [`secondary`]: a new CPU, from its entry to its idle thread;
 //! - [`proof`]: interrupts, timers and work on every CPU;
@@ -30,4 +30,5 @@ mod report;
 mod secondary;
 mod smp;
 mod soak;
+mod spin_table;
 mod steps;

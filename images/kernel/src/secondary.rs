@@ -37,7 +37,8 @@ pub extern "C" fn secondary_start_kernel(context: u64, _argument: u64, times: &E
 fn trace_entry(times: &EntryTimes) {
     let begin = |time, name: Name| trace::record_at(time, Kind::Begin, name, 0);
     let end = |time, name: Name| trace::record_at(time, Kind::End, name, 0);
-    begin(times.entry, name::secondary_entry);
+    let from_pen = smp::comes_from_a_pen(smp_processor_id());
+    begin(times.entry, if from_pen { name::secondary_holding_pen } else { name::secondary_entry });
     begin(times.startup, name::secondary_startup);
     begin(times.cpu_setup, name::__cpu_setup);
     end(times.enable_mmu, name::__cpu_setup);

@@ -29,6 +29,7 @@ use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::options::Options;
 use crate::secondary::secondary_start_kernel;
+use crate::spin_table::{self, TracedSpinTable};
 
 static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 static BOOT_TABLE: Once<BootTable> = Once::new();
@@ -62,7 +63,7 @@ pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
     let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
     // SAFETY: what is mapped is the word that was asked for, and nobody knows better than the devicetree where it is.
     let spin_table = unsafe { SpinTable::new(to_physical, memory_map::word) };
-    let mut methods: Methods = vec![Box::leak(Box::new(spin_table))];
+    let mut methods: Methods = vec![Box::leak(Box::new(TracedSpinTable(spin_table)))];
     match node {
         Ok(node) => methods.push(psci(&node, table)),
         // A machine of pens needs none.
@@ -145,6 +146,11 @@ pub fn method(cpu: &Cpu) -> Option<&'static dyn EnableMethod> {
     plan().methods.get(usize::from(cpu.method?.0)).copied()
 }
 
+/// Whether `cpu` waits in a pen until it is started.
+pub fn comes_from_a_pen(cpu: CpuIndex) -> bool {
+    method(&cpus::topology().cpus()[cpu.get()]).is_some_and(|method| method.name() == spin_table::NAME)
+}
+
 /// What the bring-up came to.
 pub struct BroughtUp {
     /// How many CPUs were asked for, and how many of them are online.
@@ -197,12 +203,7 @@ impl Control {
 
 /// The spans that lead to the call of the enable method, outermost first, with the method's own.
 fn kick_spans(cpu: CpuIndex) -> [reveille::trace::Name; 5] {
-    let method = method(&cpus::topology().cpus()[cpu.get()]);
-    let boot = if method.is_some_and(|method| method.name() == "spin-table") {
-        name::smp_spin_table_cpu_boot
-    } else {
-        name::cpu_psci_cpu_boot
-    };
+    let boot = if comes_from_a_pen(cpu) { name::smp_spin_table_cpu_boot } else { name::cpu_psci_cpu_boot };
     [name::cpu_up, name::bringup_cpu, name::__cpu_up, name::boot_secondary, boot]
 }
 

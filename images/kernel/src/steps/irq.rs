@@ -15,7 +15,8 @@ static GIC: Step<'static> = Step::new(Section::Starting, order::IRQ, "irqchip/ar
     .teardown(&gic_dying_cpu);
 
 fn gic_starting_cpu(cpu: CpuIndex) -> Result<(), StepError> {
-    let _span = trace::span(name::gic_starting_cpu);
+    let is_bcm2836 = interrupt_controller::name() == "bcm2836";
+    let _span = trace::span(if is_bcm2836 { name::bcm2836_cpu_starting } else { name::gic_starting_cpu });
     interrupt_controller::init_this_cpu(hw_id(cpu)).map_err(|reason| fail(cpu, EIO, reason))
 }
 

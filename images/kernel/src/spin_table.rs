@@ -1,0 +1,49 @@
+//! The enable method `spin-table` under the names of Linux's `smp_spin_table.c`: the library's, with its calls in the trace. Booting
+//! is traced with the kick ([`crate::smp`]).
+
+use reveille::trace::Name;
+use reveille::{CallError, ContextId, Cpu, EnableMethod};
+use reveille_aarch64::spin_table::{MapReleaseWord, SpinTable};
+use reveille_runtime::trace;
+
+use crate::names::name;
+
+/// What devicetrees call it.
+pub const NAME: &str = "spin-table";
+
+/// The method, traced.
+pub struct TracedSpinTable<M>(pub SpinTable<M>);
+
+/// Calls `call` within a span that concerns `cpu`.
+fn traced<T>(name: Name, cpu: &Cpu, call: impl FnOnce() -> T) -> T {
+    trace::begin(name, cpu.index.get() as u32);
+    let result = call();
+    trace::end(name);
+    result
+}
+
+impl<M: MapReleaseWord> EnableMethod for TracedSpinTable<M> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_init(&self, cpu: &Cpu) -> Result<(), CallError> {
+        traced(name::smp_spin_table_cpu_init, cpu, || self.0.cpu_init(cpu))
+    }
+
+    fn cpu_prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
+        traced(name::smp_spin_table_cpu_prepare, cpu, || self.0.cpu_prepare(cpu))
+    }
+
+    fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
+        self.0.cpu_boot(cpu, context)
+    }
+
+    fn cpu_can_disable(&self, cpu: &Cpu) -> Result<(), CallError> {
+        self.0.cpu_can_disable(cpu)
+    }
+
+    fn cpu_die(&self, cpu: &Cpu) -> i64 {
+        self.0.cpu_die(cpu)
+    }
+}
