@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
+use reveille::topology::open_fdt;
 
 use crate::error::Error;
 
@@ -24,7 +24,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
 #[must_use]
 pub fn has_pens(path: &Path) -> bool {
     let Ok(bytes) = std::fs::read(path) else { return false };
-    let Ok(fdt) = Fdt::new(&bytes) else { return false };
+    let Ok(fdt) = open_fdt(&bytes) else { return false };
     let methods = fdt.find_node("/cpus").into_iter().flat_map(|cpus| cpus.children());
     let mut methods = methods.filter_map(|cpu| cpu.property("enable-method").map(|method| method.value().to_owned()));
     methods.any(|method| method.split(|&byte| byte == 0).any(|name| name == b"spin-table"))
@@ -38,7 +38,7 @@ fn check_bytes(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() < total_size as usize {
         return Err(format!("it says {total_size} bytes and has {}", bytes.len()));
     }
-    Fdt::new(bytes).map(drop).map_err(|error| error.to_string())
+    open_fdt(bytes).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -78,6 +78,9 @@ impl<M: MapReleaseWord> SpinTable<M> {
 
     fn release_word(&self, cpu: &Cpu) -> Result<NonNull<u64>, CallError> {
         let address = cpu.release_address.ok_or(unusable(0, "the CPU's node has none"))?;
+        if address == 0 {
+            return Err(unusable(0, "it is 0"));
+        }
         if address % 8 != 0 {
             return Err(unusable(address, "it is not a multiple of 8"));
         }

@@ -5,6 +5,7 @@ use core::ops::Range;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
+use reveille::topology::open_fdt;
 
 use crate::arch::head::BootArguments;
 use crate::arch::memory_map;
@@ -49,7 +50,7 @@ unsafe fn at(address: usize) -> Result<Fdt<'static>, &'static str> {
     }
     // SAFETY: the caller says that it is mapped whole.
     let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, size as usize) };
-    Fdt::new(bytes).map_err(|_| "the devicetree is damaged")
+    open_fdt(bytes).map_err(|_| "the devicetree is damaged")
 }
 
 /// The first available node, parents before children, for which `wanted` holds.
