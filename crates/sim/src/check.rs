@@ -5,7 +5,7 @@ use reveille::hotplug::{Hotplug, HotplugState};
 use reveille::rendezvous::State;
 use reveille::{CpuIndex, CpuMask};
 
-use crate::steps::Placed;
+use crate::steps::{Placed, bits_of};
 use crate::world::World;
 
 impl World<'_> {
@@ -45,9 +45,12 @@ impl World<'_> {
         let steps = hotplug.steps();
         let (claim, state) = (self.smp().claim_word(cpu).state(), hotplug.state(cpu));
         let online = self.smp().masks.online.contains(cpu);
+        // One that stopped in the middle of going down is on no more, and has not said so.
+        let stopped = self.state().processors[cpu.get()].record.inside.is_some();
         let allowed = match claim {
             _ if cpu.is_boot() => HotplugState::OFFLINE..=steps.online(),
             State::Offline | State::Abandoned => HotplugState::OFFLINE..=steps.prepared(),
+            State::Online if stopped && !online => steps.prepared()..=steps.ap_online(),
             State::Online => steps.ap_online()..=steps.online(),
             State::Stuck | State::Dead => steps.prepared()..=steps.ap_online(),
             State::Kicked | State::Claimed => return Err(format!("it is {claim:?}, and nobody waits for it")),
@@ -55,8 +58,6 @@ impl World<'_> {
         if !allowed.contains(&state) {
             return Err(format!("it is {claim:?} in state {state} ({})", steps.name(state)));
         }
-        // One that stopped in the middle of going down is in neither mask.
-        let stopped = self.state().processors[cpu.get()].record.inside.is_some();
         if online != (claim == State::Online) && !cpu.is_boot() && !stopped {
             return Err(format!("it is {claim:?}, and {} the online mask", if online { "in" } else { "not in" }));
         }
@@ -70,8 +71,13 @@ impl World<'_> {
 
     /// Whether the state of `cpu` is what its steps have seen.
     fn check_record(&self, hotplug: Hotplug<'_>, placed: &[Placed<'_>], cpu: CpuIndex) -> Result<(), String> {
-        let record = self.state().processors[cpu.get()].record.clone();
-        let HotplugState(state) = hotplug.state(cpu);
+        let mut record = self.state().processors[cpu.get()].record.clone();
+        let HotplugState(mut state) = hotplug.state(cpu);
+        let bringup = self.settings.bringup;
+        if record.lost {
+            record.forget_lost(bringup);
+            state = state.min(bringup);
+        }
         let single = |placed: &&Placed<'_>| placed.step.instances().is_none();
         let expected: Vec<u16> =
             placed.iter().filter(single).map(|placed| placed.place).filter(|&place| place < state).collect();
@@ -82,8 +88,8 @@ impl World<'_> {
             let Some(instances) = step.instances() else { continue };
             let all = instances.iter().fold(0, |bits, instance| bits | 1u32 << instance.number());
             let expected = if *place < state { all } else { 0 };
-            let bits = record.bits(*place);
-            if bits != expected && !record.stopped.contains(place) && record.inside.is_none() {
+            let (bits, failed) = (bits_of(&record.instances, *place), bits_of(&record.failed, *place));
+            if (bits ^ expected) & !failed != 0 && record.inside.is_none() {
                 let name = step.name();
                 return Err(format!("{name} has the instances {bits:#x}, and not {expected:#x}, in state {state}"));
             }

@@ -172,7 +172,9 @@ impl<'w, 'm> Control<'w, 'm> {
 
     /// From now on `fault` is one of the machine's.
     pub fn inject(&self, fault: Fault) {
-        self.world.state().faults.push(fault);
+        let mut state = self.world.state();
+        state.faults.push(fault);
+        state.injected.push(fault);
     }
 
     /// From now on nothing is wrong with `cpu`. One that was started and is dead is reset.

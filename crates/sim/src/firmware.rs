@@ -62,7 +62,10 @@ impl World<'_> {
         if self.state().processors[cpu.get()].used {
             self.violation(&format!("CPU {cpu} uses its memory, and it is prepared again"));
         }
-        self.state().processors[cpu.get()].lent = true;
+        let mut state = self.state();
+        let processor = &mut state.processors[cpu.get()];
+        processor.lent = true;
+        processor.record.forget_lost(self.settings.bringup);
     }
 
     /// The memory of `cpu` may be given to others.
@@ -110,6 +113,7 @@ impl World<'_> {
             None => processor.power = Power::Off,
         }
         processor.used = false;
+        processor.record.lost = true;
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
-use reveille::hotplug::{Hotplug, Step, StepTable};
+use reveille::hotplug::{Hotplug, Section, Step, StepTable};
 use reveille::topology::FdtOptions;
 use reveille::{CpuIndex, EnableMethod, HwId, MAX_CPUS, Policy, Smp, SmpOptions, Timeout, Topology};
 use reveille_trace_format::Record;
@@ -53,6 +53,7 @@ impl<'m> Machine<'m> {
         let settings = Settings {
             seed: 0,
             cpus: cpus.clamp(1, MAX_CPUS),
+            bringup: 0,
             options: SmpOptions::ALL,
             policy: Policy::PARALLEL,
             timeout: Timeout::DEFAULT,
@@ -74,37 +75,28 @@ impl<'m> Machine<'m> {
     ///
     /// Also if a step or the scenario panics, or if the steps make no table.
     pub fn run<T>(self, scenario: impl FnOnce(&Control<'_, 'm>) -> T) -> Run<T> {
-        let Builder { settings, smp, steps, faults } = self.0;
-        let told = Told { seed: settings.seed, faults: faults.clone() };
+        let Builder { mut settings, smp, steps, faults } = self.0;
+        settings.bringup = steps.iter().filter(|step| step.section() == Section::Prepare).count() as u16;
+        let seed = settings.seed;
         let smp = smp.map_or_else(|| Shared::Own(Box::new(Smp::new())), Shared::Given);
         let world = World::new(smp, topology(settings.cpus), settings, faults);
         let placed = steps::place(&steps);
-        match catch_unwind(AssertUnwindSafe(|| run(&world, &placed, scenario))) {
-            Ok(Ok(run)) => run,
-            Ok(Err(text)) => told.fail(&text),
-            Err(payload) => {
-                let text = payload.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-                told.fail(text)
-            }
-        }
-    }
-}
-
-/// What a failure says beside what failed.
-struct Told {
-    seed: u64,
-    faults: Vec<Fault>,
-}
-
-impl Told {
-    fn fail(&self, text: &str) -> ! {
-        let Self { seed, faults } = self;
-        let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let text = match catch_unwind(AssertUnwindSafe(|| run(&world, &placed, scenario))) {
+            Ok(Ok(run)) => return run,
+            Ok(Err(text)) => text,
+            Err(payload) => match payload.downcast::<String>() {
+                Ok(text) => *text,
+                Err(payload) => {
+                    payload.downcast_ref::<&str>().map_or("it panicked".to_owned(), |&text| text.to_owned())
+                }
+            },
+        };
+        let faults: Vec<String> = world.state().injected.iter().map(Fault::to_string).collect();
         let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
+        let last = world.last_events();
         panic!(
             "{text}\n  simulated machine: seed {seed}, faults: {faults}\n  .seed({seed}) with the same machine and \
-             scenario runs the same again"
+             scenario runs the same again; what happened last:\n{last}"
         );
     }
 }

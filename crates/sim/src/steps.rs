@@ -1,6 +1,6 @@
 //! The steps of the table, each wrapped in one that gives way, fails where it is told to, and keeps a [`Record`] of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use reveille::CpuIndex;
 use reveille::hotplug::{Direction, Instance, Section, Step, StepError};
@@ -20,11 +20,12 @@ pub(crate) struct Record {
     pub passed: Vec<u16>,
     /// The instances that were started, by the place of their step.
     pub instances: BTreeMap<u16, u32>,
-    /// The multi-instance step that failed last, and those of which undoing failed too: they are where they stopped.
-    failing: Option<u16>,
-    pub stopped: BTreeSet<u16>,
+    /// The instances of which the last call failed: where undoing fails, they are where it stopped.
+    pub failed: BTreeMap<u16, u32>,
     /// The task that is in a step for this CPU.
     pub inside: Option<usize>,
+    /// The CPU was switched off with steps of its own passed, which nobody undoes: what they did is gone with its power.
+    pub lost: bool,
 }
 
 /// One step, where it stands in the table.
@@ -94,7 +95,7 @@ impl<'m> World<'m> {
         instance: Option<Instance>,
         direction: Direction,
     ) -> Result<(), StepError> {
-        self.enter(placed, cpu, direction);
+        self.enter(placed, cpu, instance, direction);
         if let Err(text) = self.state().processors[cpu.get()].record.check(placed, instance, direction) {
             self.violation(&format!("CPU {cpu}: {text}"));
         }
@@ -110,9 +111,12 @@ impl<'m> World<'m> {
         };
         self.step_aside();
         self.trace(cpu, Phase::End, placed.step.name(), None);
+        let running = self.state().running;
         let passed_over = placed.step.section() == Section::Starting && direction == Direction::Down;
         let record = &mut self.state().processors[cpu.get()].record;
-        record.inside = None;
+        if record.inside == Some(running) {
+            record.inside = None;
+        }
         // What its caller passes over is gone with the CPU.
         let kept = if passed_over { Ok(()) } else { result };
         record.note(placed.place, instance, direction, kept);
@@ -120,7 +124,7 @@ impl<'m> World<'m> {
     }
 
     /// Whether the step may run for `cpu` where it does, now.
-    fn enter(&self, placed: Placed<'m>, cpu: CpuIndex, direction: Direction) {
+    fn enter(&self, placed: Placed<'m>, cpu: CpuIndex, instance: Option<Instance>, direction: Direction) {
         let name = placed.step.name();
         let (running, on) = {
             let state = self.state();
@@ -130,10 +134,18 @@ impl<'m> World<'m> {
         match placed.step.section() {
             _ if cpu.is_boot() => {}
             Section::Prepare if own => self.violation(&format!("the PREPARE step {name} runs on CPU {cpu} itself")),
-            Section::Prepare if direction == Direction::Down => self.take_back(cpu),
+            // An instance may be taken from a CPU that runs.
+            Section::Prepare if direction == Direction::Down && instance.is_none() => {
+                self.state().processors[cpu.get()].record.forget_lost(self.settings.bringup);
+                self.take_back(cpu);
+            }
             Section::Prepare => {}
             Section::Starting | Section::Online if own => self.use_memory(cpu),
             _ => self.violation(&format!("the step {name} of CPU {cpu} runs elsewhere")),
+        }
+        if instance.is_some() && placed.step.section() == Section::Prepare {
+            // Instances of a PREPARE step come and go beside whatever the CPU does.
+            return;
         }
         let other = self.state().processors[cpu.get()].record.inside.replace(running);
         if other.is_some() {
@@ -172,9 +184,14 @@ fn bit(instance: Instance) -> u32 {
     1 << instance.number()
 }
 
+/// What `of` has at `place`.
+pub(crate) fn bits_of(of: &BTreeMap<u16, u32>, place: u16) -> u32 {
+    of.get(&place).copied().unwrap_or_default()
+}
+
 impl Record {
     fn has_instances_above(&self, place: u16) -> bool {
-        self.instances.range(place + 1..).any(|(other, &bits)| bits != 0 && !self.stopped.contains(other))
+        self.instances.range(place + 1..).any(|(&other, bits)| bits & !bits_of(&self.failed, other) != 0)
     }
 
     /// Whether a call is in order: startups and teardowns alternate, and are undone in reverse.
@@ -184,36 +201,41 @@ impl Record {
         let wrong = match (instance, direction) {
             (None, Direction::Up) => last.is_some_and(|last| last >= place) || self.has_instances_above(place),
             (None, Direction::Down) => last != Some(place) || self.has_instances_above(place),
-            (Some(instance), Direction::Up) => self.bits(place) & bit(instance) != 0,
-            (Some(instance), Direction::Down) => self.bits(place) & bit(instance) == 0,
+            (Some(instance), _) if bits_of(&self.failed, place) & bit(instance) != 0 => false,
+            (Some(instance), Direction::Up) => bits_of(&self.instances, place) & bit(instance) != 0,
+            (Some(instance), Direction::Down) => bits_of(&self.instances, place) & bit(instance) == 0,
         };
-        if wrong && !self.stopped.contains(&place) {
+        if wrong {
             let passed = &self.passed;
             return Err(format!("the {direction} of {} is out of order, after {passed:?}", step.name()));
         }
         Ok(())
     }
 
-    pub(crate) fn bits(&self, place: u16) -> u32 {
-        self.instances.get(&place).copied().unwrap_or_default()
+    /// Forgets the steps that ran on the CPU itself, if its power is gone: those from `bringup` on.
+    pub(crate) fn forget_lost(&mut self, bringup: u16) {
+        if self.lost {
+            self.passed.retain(|&place| place < bringup);
+            self.instances.retain(|&place, _| place < bringup);
+            self.failed.retain(|&place, _| place < bringup);
+            (self.inside, self.lost) = (None, false);
+        }
     }
 
     fn note(&mut self, place: u16, instance: Option<Instance>, direction: Direction, result: Result<(), StepError>) {
-        match (instance, direction, result) {
-            (Some(_), _, Err(_)) => {
-                if self.failing.replace(place) == Some(place) {
-                    self.stopped.insert(place);
-                }
-                return;
+        let Some(instance) = instance else {
+            match (direction, result) {
+                (_, Err(_)) => {}
+                (Direction::Up, Ok(())) => self.passed.push(place),
+                (Direction::Down, Ok(())) => drop(self.passed.pop()),
             }
-            (None, _, Err(_)) => {}
-            (None, Direction::Up, Ok(())) => self.passed.push(place),
-            (None, Direction::Down, Ok(())) => drop(self.passed.pop()),
-            (Some(instance), Direction::Up, Ok(())) => *self.instances.entry(place).or_default() |= bit(instance),
-            (Some(instance), Direction::Down, Ok(())) => *self.instances.entry(place).or_default() &= !bit(instance),
-        }
-        if self.failing.is_some_and(|failing| failing != place) {
-            self.failing = None;
+            return;
+        };
+        let (up, failed) = (self.instances.entry(place).or_default(), self.failed.entry(place).or_default());
+        match (direction, result) {
+            (_, Err(_)) => *failed |= bit(instance),
+            (Direction::Up, Ok(())) => (*up, *failed) = (*up | bit(instance), *failed & !bit(instance)),
+            (Direction::Down, Ok(())) => (*up, *failed) = (*up & !bit(instance), *failed & !bit(instance)),
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum Parking {
 pub(crate) struct Settings {
     pub seed: u64,
     pub cpus: usize,
+    /// The state in which all PREPARE steps are done.
+    pub bringup: u16,
     pub options: SmpOptions,
     pub policy: Policy,
     pub timeout: Timeout,
@@ -116,6 +118,8 @@ pub(crate) struct State<'m> {
     /// Counts what polls may be waiting for.
     happened: u64,
     pub faults: Vec<Fault>,
+    /// All faults that there ever were.
+    pub injected: Vec<Fault>,
     pub processors: Vec<Processor>,
 }
 
@@ -156,6 +160,7 @@ impl<'m> World<'m> {
             running: 0,
             turns: 0,
             happened: 0,
+            injected: faults.clone(),
             faults,
             processors: (0..settings.cpus).map(processor).collect(),
         };
@@ -193,6 +198,28 @@ impl<'m> World<'m> {
         let mut state = self.state();
         let traced = Traced { ns: state.now, phase, name, target: target.map(CpuIndex::get) };
         state.processors[cpu.get()].trace.push(traced);
+    }
+
+    /// The last things that happened, each on a line of its own.
+    pub(crate) fn last_events(&self) -> String {
+        const SHOWN: usize = 16;
+        let state = self.state();
+        let of = |(cpu, processor): (usize, &Processor)| {
+            let last = processor.trace.len().saturating_sub(SHOWN);
+            processor.trace[last..].iter().map(move |event| (event.ns, cpu, *event)).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = state.processors.iter().enumerate().flat_map(of).collect();
+        all.sort_by_key(|&(ns, ..)| ns);
+        let line = |&(ns, cpu, Traced { phase, name, target, .. }): &(u64, usize, Traced)| {
+            let target = target.map_or(String::new(), |target| format!(" of CPU {target}"));
+            let phase = match phase {
+                Phase::Begin => "begins",
+                Phase::End => "ends",
+                Phase::Instant => "is",
+            };
+            format!("    {:>12} ns  CPU {cpu} {phase} {name}{target}\n", ns)
+        };
+        all[all.len().saturating_sub(SHOWN)..].iter().map(line).collect()
     }
 
     /// Gives way for a moment.
