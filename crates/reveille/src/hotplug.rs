@@ -89,11 +89,11 @@ impl<'a> Hotplug<'a> {
         self.smp.hotplug(cpu).state()
     }
 
-    /// The step that `cpu`, which runs, is at or has yet to begin with; `None` before it has begun with any.
+    /// The step that `cpu`, which runs, is at or has yet to begin with; `None` before it has begun with any, and behind the last.
     #[must_use]
     pub fn step_at(&self, cpu: CpuIndex) -> Option<&'static str> {
         let state = self.state(cpu);
-        (state >= self.steps.running()).then(|| self.steps.name_at(state.0))
+        (self.steps.running()..self.steps.online()).contains(&state).then(|| self.steps.name_at(state.0))
     }
 
     /// Boot CPU: goes through all steps up to `state`, each here and now. A kernel calls it as its boot comes to the points

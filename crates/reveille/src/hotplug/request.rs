@@ -414,8 +414,12 @@ impl<'a> Hotplug<'a> {
                 platform.wake(cpu.index);
                 self.settle(plan, platform, cpu.index)
             });
-            if let Err(error) = back {
-                return error;
+            match back {
+                Ok(()) => {}
+                Err(HotplugError::Step(failure)) => {
+                    return HotplugError::NotUndone { failure, state: self.steps.name(self.state(cpu.index)) };
+                }
+                Err(error) => return error,
             }
         }
         HotplugError::DieRefused(error)
@@ -474,10 +478,14 @@ impl<'a> Hotplug<'a> {
         }
         for cpu in plan.topology.cpus().iter().filter(passed) {
             let change = |cpu, direction| self.change_on(plan, platform, cpu, position, instance, direction);
-            if let Err(error) = change(cpu.index, direction) {
+            if let Err(mut error) = change(cpu.index, direction) {
                 let done = plan.topology.cpus()[..cpu.index.get()].iter().rev().filter(passed);
                 for cpu in done {
-                    change(cpu.index, direction.opposite())?;
+                    // The other CPUs are not left as they are because one cannot be brought back.
+                    let undone = change(cpu.index, direction.opposite());
+                    if let (HotplugError::Step(failed), Err(HotplugError::Step(undo))) = (&mut error, undone) {
+                        failed.undo = failed.undo.or(Some((undo.step, undo.error)));
+                    }
                 }
                 return Err(error);
             }

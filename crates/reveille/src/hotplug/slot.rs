@@ -95,7 +95,7 @@ impl HotplugSlot {
         }
     }
 
-    /// Control CPU: gives an order. False while the thread is at work on another.
+    /// Control CPU: gives an order, and forgets what came of earlier ones. False while the thread is at work on another.
     pub(super) fn ask(&self, order: Order) -> bool {
         let now = self.order.load(Ordering::Acquire);
         if matches!(self.phase(), Phase::Asked | Phase::Running) {
@@ -108,6 +108,7 @@ impl HotplugSlot {
                 down | u32::from(instance.number()) << 16 | u32::from(position)
             }
         };
+        self.failed.store(0, Ordering::Relaxed);
         let asked = (Phase::Asked as u32) << PHASE_SHIFT | job;
         self.order.compare_exchange(now, asked, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }

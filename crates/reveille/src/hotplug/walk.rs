@@ -75,14 +75,22 @@ impl Hotplug<'_> {
         Ok(())
     }
 
-    /// Takes `cpu` down to `to`, whatever its steps say; the first failure.
+    /// Takes `cpu` down to `to`, whatever its steps and their instances say; the first failure.
     pub(super) fn walk_down_regardless(&self, cpu: CpuIndex, to: HotplugState) -> Result<(), Failure> {
         let slot = self.smp.hotplug(cpu);
         let mut first = Ok(());
         while slot.state() > to {
             let position = slot.state().0 - 1;
-            if let Err((error, _)) = self.invoke(cpu, position, Direction::Down) {
-                first = first.and(Err(Failure { position, direction: Direction::Down, error, undo: None }));
+            let step = self.steps.step(position);
+            let mut note = |result: Result<(), StepError>| {
+                let failure = |error| Failure { position, direction: Direction::Down, error, undo: None };
+                first = first.and(result.map_err(failure));
+            };
+            match step.instances() {
+                None => note(step.call(cpu, None, Direction::Down)),
+                Some(instances) => {
+                    instances.iter().for_each(|instance| note(step.call(cpu, Some(instance), Direction::Down)));
+                }
             }
             slot.set_state(HotplugState(position));
         }
