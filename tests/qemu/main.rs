@@ -1,6 +1,7 @@
 //! The tests on QEMU. First what is missing is installed and the image built, with progress on standard error; then the
 //! machines boot, one at a time.
 
+mod acpi;
 mod boots;
 mod budgets;
 mod command;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         }
     }
     let tests = [
+        acpi::TESTS,
         boots::TESTS,
         devicetrees::TESTS,
         faults::TESTS,

@@ -12,7 +12,7 @@ use crate::cpuinfo::cpuinfo_store_boot_cpu;
 use crate::hotplug::{self, hotplug};
 use crate::names::name;
 use crate::options::Options;
-use crate::{proof, report, smp, soak};
+use crate::{acpi, cpu_ops, proof, report, smp, soak};
 
 /// What the boot has found, for the init thread.
 struct Boot {
@@ -76,8 +76,16 @@ fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> 
     });
     #[cfg(feature = "faults")]
     crate::fault::read_command_line(fdt);
-    let methods = smp::psci_dt_init(fdt);
-    let smp = smp::smp_init_cpus(fdt, boot_cpu, &options, methods);
+    let smp = match acpi::acpi_boot_table_init(fdt, &options) {
+        Some(acpi) => {
+            let psci = acpi.psci_acpi_init();
+            smp::smp_init_cpus(&acpi, boot_cpu, &options, cpu_ops::acpi_supported_cpu_ops(psci))
+        }
+        None => {
+            let psci = cpu_ops::psci_dt_init(fdt);
+            smp::smp_init_cpus(fdt, boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
+        }
+    };
     Ok(Boot { fdt: *fdt, options, smp })
 }
 

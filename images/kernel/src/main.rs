@@ -4,6 +4,7 @@
 //! In the order of the boot:
 //!
 //! - [`init`]: the boot CPU, from `start_kernel` to the init thread;
+//! - [`acpi`]: what ACPI says of CPUs, if it is asked; [`cpu_ops`]: the ways to start them;
 //! - [`smp`]: which CPUs there are, what they own, how they are brought up, and [`spin_table`]: those that wait in pens;
 //! - [`hotplug`]: how they come and go afterwards, and [`steps`]: what each subsystem does to them;
 //! - [`secondary`]: a new CPU, from its entry to its idle thread;
@@ -17,7 +18,9 @@
 
 extern crate alloc;
 
+mod acpi;
 mod console;
+mod cpu_ops;
 mod cpuinfo;
 #[cfg(feature = "faults")]
 mod fault;

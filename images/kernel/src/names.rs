@@ -6,8 +6,9 @@ reveille::names! {
     /// The text of every name.
     pub NAMES in name:
     // The boot CPU.
-    start_kernel, smp_setup_processor_id, boot_cpu_init, setup_arch, setup_machine_fdt, paging_init, psci_dt_init,
-    smp_init_cpus, setup_per_cpu_areas, smp_prepare_boot_cpu, sched_init, init_IRQ, time_init, rest_init, kernel_init,
+    start_kernel, smp_setup_processor_id, boot_cpu_init, setup_arch, setup_machine_fdt, paging_init, acpi_boot_table_init,
+    psci_dt_init, psci_acpi_init, smp_init_cpus, of_parse_and_init_cpus, acpi_parse_and_init_cpus, acpi_parse_gic_cpu_interface,
+    setup_per_cpu_areas, smp_prepare_boot_cpu, sched_init, init_IRQ, time_init, rest_init, kernel_init,
     kernel_init_freeable, smp_prepare_cpus, do_pre_smp_initcalls, smp_init, idle_threads_init, bringup_nonboot_cpus, cpu_up,
     bringup_cpu, __cpu_up, boot_secondary, cpu_psci_cpu_boot, smp_spin_table_cpu_init,
     smp_spin_table_cpu_prepare, smp_spin_table_cpu_boot, smp_cpus_done, sched_init_smp,

@@ -11,6 +11,8 @@ use crate::soak;
 pub struct Options {
     /// `nosmp`, `maxcpus=N`, `nr_cpus=N`.
     pub smp: SmpOptions,
+    /// `acpi=on`: CPUs and the conduit are ACPI's to describe, not the devicetree's.
+    pub acpi: bool,
     /// `reveille.policy=parallel|serial|K`: how many CPUs may be on their way at once.
     pub policy: Policy,
     /// `reveille.timeout_ms=N`: how long to wait for CPUs, from the last kick.
@@ -35,6 +37,7 @@ impl Options {
         let timeout = value("reveille.timeout_ms=").and_then(|milliseconds| milliseconds.parse().ok());
         Self {
             smp: SmpOptions::from_command_line(line),
+            acpi: value("acpi=") == Some("on"),
             policy,
             timeout: timeout.map_or(Timeout::DEFAULT, |ms| Timeout::new(Duration::from_millis(ms), Duration::ZERO)),
             semihosting: value("reveille.exit=") == Some("semihosting"),

@@ -3,100 +3,93 @@
 //! Linux brings CPUs up one after the other. Here all are kicked before any is waited for, so `cpu_up` of a CPU ends with its
 //! kick and the wait is that of all: docs/paths/linux-psci.md says what else differs for that reason.
 
-use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::sync::atomic::AtomicU64;
 
 use dtoolkit::fdt::Fdt;
-use reveille::topology::{FdtOptions, LeftOut};
+use reveille::topology::{FdtOptions, Findings, LeftOut};
 use reveille::{
     CallError, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Plan, Platform, Summary, Topology,
 };
 use reveille_aarch64::AFFINITY_MASK;
-use reveille_aarch64::boot_table::{Environment, Park, Start};
-use reveille_aarch64::entry::BootTable;
-use reveille_aarch64::psci::{Conduit, Psci, PsciNode, PsciNodeError};
-use reveille_aarch64::spin_table::SpinTable;
-use reveille_runtime::arch::{interrupts, memory_map, power};
+use reveille_aarch64::boot_table::Start;
+use reveille_runtime::arch::interrupts;
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
 use reveille_trace_format::Record;
 use spin::{Mutex, MutexGuard, Once};
 
+use crate::cpu_ops::{self, Methods};
 use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::options::Options;
 use crate::secondary::secondary_start_kernel;
-use crate::spin_table::{self, TracedSpinTable};
+use crate::spin_table;
 
 static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
-static BOOT_TABLE: Once<BootTable> = Once::new();
-
-/// The enable methods of this machine, in the order in which the topology counts them.
-pub type Methods = Vec<&'static dyn EnableMethod>;
-
 static PLAN: Once<Plan<'static>> = Once::new();
 
 /// What `setup_arch` has found about CPUs.
 pub struct Setup {
     /// Why CPUs cannot come up, by their index.
     pub outcomes: Vec<Outcome>,
-    /// Whether a CPU was left out because the devicetree is wrong.
+    /// Whether a CPU was left out because the description of the machine is wrong.
     pub faults: bool,
 }
 
-/// Finds PSCI in the devicetree, and makes the table that CPUs boot from. The methods of the machine: spin-table, which needs
-/// nothing but what the nodes of the CPUs say, and PSCI where there is one.
-pub fn psci_dt_init(fdt: &Fdt<'_>) -> Methods {
-    let _span = trace::span(name::psci_dt_init);
-    let node = PsciNode::from_fdt(fdt);
-    let park = match &node {
-        Ok(PsciNode { conduit: Conduit::Smc, .. }) => Park::CpuOffSmc,
-        Ok(PsciNode { conduit: Conduit::Hvc, .. }) => Park::CpuOffHvc,
-        Err(_) => Park::Wait,
-    };
-    // The image is mapped to itself.
-    let to_physical = |address| address as u64;
-    let table = BootTable::seal(&Environment::of_this_cpu(), park, to_physical);
-    let table = BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"));
-    // SAFETY: what is mapped is the word that was asked for, and nobody knows better than the devicetree where it is.
-    let spin_table = unsafe { SpinTable::new(to_physical, memory_map::word) };
-    let mut methods: Methods = vec![Box::leak(Box::new(TracedSpinTable(spin_table)))];
-    match node {
-        Ok(node) => methods.push(psci(&node, table)),
-        // A machine of pens needs none.
-        Err(PsciNodeError::Missing) => {}
-        Err(error) => println!("PSCI: {error}"),
+/// What describes the CPUs of the machine.
+pub trait CpuSource {
+    /// What people call it.
+    const NAME: &'static str;
+
+    /// Reads the CPUs that `methods` start into `topology`, calling `left_out` for every other (Linux's `cpu_read_ops` for each).
+    ///
+    /// # Errors
+    /// Why none but the boot CPU could be read.
+    fn parse_and_init_cpus(
+        &self,
+        topology: &mut Topology,
+        boot_cpu: HwId,
+        options: &Options,
+        methods: &Methods,
+        left_out: &mut dyn FnMut(LeftOut<'_>),
+    ) -> Result<Findings, String>;
+}
+
+impl CpuSource for Fdt<'_> {
+    const NAME: &'static str = "devicetree";
+
+    fn parse_and_init_cpus(
+        &self,
+        topology: &mut Topology,
+        boot_cpu: HwId,
+        options: &Options,
+        methods: &Methods,
+        left_out: &mut dyn FnMut(LeftOut<'_>),
+    ) -> Result<Findings, String> {
+        let _span = trace::span(name::of_parse_and_init_cpus);
+        let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+        let nr_cpus = options.smp.nr_cpus;
+        let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus };
+        topology.read_fdt(self, &fdt_options, left_out).map_err(|error| error.to_string())
     }
-    methods
 }
 
-fn psci(node: &PsciNode, table: &BootTable) -> &'static dyn EnableMethod {
-    power::use_psci(node.conduit);
-    #[cfg(not(feature = "faults"))]
-    let firmware = node.conduit;
-    #[cfg(feature = "faults")]
-    let firmware = crate::fault::FaultyFirmware::new(node);
-    Box::leak(Box::new(Psci::with_firmware(firmware, node.functions, table.entry_point())))
-}
-
-/// Reads the CPUs from the devicetree and enters those with a usable method into the possible mask.
-pub fn smp_init_cpus(fdt: &Fdt<'_>, boot_cpu: HwId, options: &Options, methods: Methods) -> Setup {
+/// Reads the CPUs from `source` and enters those with a usable method into the possible mask.
+pub fn smp_init_cpus<S: CpuSource>(source: &S, boot_cpu: HwId, options: &Options, methods: Methods) -> Setup {
     let _span = trace::span(name::smp_init_cpus);
     let mut topology = TOPOLOGY.lock();
-    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
-    let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.smp.nr_cpus };
     let mut faults = false;
-    let read = topology.read_fdt(fdt, &fdt_options, &mut |left_out| {
+    let read = source.parse_and_init_cpus(&mut topology, boot_cpu, options, &methods, &mut |left_out| {
         faults |= left_out.reason.is_fault();
         report_left_out(&left_out);
     });
     match read {
         Ok(findings) if !findings.boot_cpu_found => {
             faults = true;
-            println!("The devicetree does not name the boot CPU {boot_cpu}: no other CPU will be started");
+            println!("The {} does not name the boot CPU {boot_cpu}: no other CPU will be started", S::NAME);
         }
         Ok(_) => {}
         Err(error) => {
@@ -121,10 +114,9 @@ pub fn smp_init_cpus(fdt: &Fdt<'_>, boot_cpu: HwId, options: &Options, methods: 
 /// Says, to people and the host, that a CPU was left out.
 fn report_left_out(left_out: &LeftOut<'_>) {
     // Node names are 31 characters in a tree that keeps to the specification.
-    let node: alloc::string::String = left_out.node.chars().take(64).collect();
-    let mut reason = alloc::string::String::new();
-    let _ = write!(reason, "{}", left_out.reason);
-    println!("CPU node {node} is left out: {reason}");
+    let node: String = left_out.node.chars().take(64).collect();
+    let reason = left_out.reason.to_string();
+    println!("{node} is left out: {reason}");
     console::tell_host(&Record::LeftOut {
         node: &node,
         hw_id: left_out.hw_id.map(|hw_id| hw_id.0),
@@ -246,7 +238,7 @@ impl Platform for Control {
 /// # Errors
 /// There is no boot table.
 pub fn write_boot_record(cpu: CpuIndex) -> Result<(), &'static str> {
-    let table = BOOT_TABLE.get().ok_or("there is no boot table")?;
+    let table = cpu_ops::boot_table().ok_or("there is no boot table")?;
     if table.is_set(cpu) {
         return Ok(());
     }

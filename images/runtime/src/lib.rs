@@ -8,11 +8,13 @@
 
 extern crate alloc;
 
+pub mod acpi;
 pub mod arch;
 pub mod clock;
 pub mod console;
 pub mod cpus;
 pub mod devicetree;
+pub mod fw_cfg;
 pub mod interrupt_controller;
 pub mod ipi;
 pub mod lock;
