@@ -58,7 +58,8 @@ fn main() -> ExitCode {
         wide::TESTS,
     ]
     .concat();
-    let long_tests = [boots::LONG_TESTS, budgets::LONG_TESTS, hotplug::LONG_TESTS, wide::LONG_TESTS].concat();
+    let long_tests =
+        [boots::LONG_TESTS, budgets::LONG_TESTS, hotplug::LONG_TESTS, raspi3b::LONG_TESTS, wide::LONG_TESTS].concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
 use object::{Object, ObjectSymbol};
 use reveille_cli::boot::BootOptions;
+use reveille_cli::fetch;
 use reveille_cli::report::Outcome;
 use reveille_system_tests::devicetree::{self, cpu, set};
 use reveille_system_tests::{Stand, raspi3b};
@@ -26,6 +28,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("row_44_one_prepare_lets_all_in_that_share_a_word_and_boot_one_out", shared_word),
 ];
 
+/// Those that take long, or fetch much.
+pub const LONG_TESTS: &[(&str, Test)] = &[("the_raspberry_pi_boots_with_debians_devicetree_too", debians_devicetree)];
+
 /// Where QEMU puts the image on this board.
 const KERNEL: u64 = 0x20_0000;
 
@@ -39,6 +44,25 @@ fn soak(stand: &Stand) -> Result<(), String> {
     let booted = stand.boot(&raspi3b("reveille.soak=50")?)?;
     let report = booted.expect_all_online(4)?;
     booted.expect(report.proofs.iter().any(|proof| proof.name == "soak" && proof.passed), "the soak should pass")
+}
+
+/// The devicetree that Linux has for this board, in which devices lie behind a bridge, the word of each CPU where it is, and much else.
+fn debians_devicetree(stand: &Stand) -> Result<(), String> {
+    let archive = fetch::debian_devicetrees().map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(archive).arg("-C").arg(folder.path()).args([
+        "--wildcards",
+        "--transform=s:.*/::",
+        "*/broadcom/bcm2837-rpi-3-b.dtb",
+    ]);
+    let tar = tar.output().map_err(|error| error.to_string())?;
+    let devicetree = folder.path().join("bcm2837-rpi-3-b.dtb");
+    if !devicetree.is_file() {
+        return Err(String::from_utf8_lossy(&tar.stderr).into_owned());
+    }
+    let options = BootOptions { devicetree: Some(devicetree), ..raspi3b("reveille.soak=50")? };
+    stand.boot(&options)?.expect_all_online(4).map(|_| ())
 }
 
 /// The devicetree names a word that CPU 2 does not look at.
