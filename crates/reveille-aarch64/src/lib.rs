@@ -3,11 +3,13 @@
 //!
 //! - [`boot_table`]: what a CPU reads while its MMU is off, and the contract of its caches.
 //! - `entry`: the entry code itself and `BootTable`, the table it reads.
-//! - [`psci`]: the enable method `psci` (Arm DEN0022); `spin_table`: the enable method `spin-table` (booting.rst).
+//! - [`psci`]: the enable method `psci` (Arm DEN0022); `spin_table`: the enable method `spin-table` (booting.rst);
+//!   [`parking_protocol`]: the enable method `parking-protocol` (ACPI).
+//! - [`pen`]: where CPUs wait that firmware has let go, and `holding_pen`, the one of the image.
 //! - `kernel`: all of this at once, for kernels that map their memory to itself.
 //! - `cache`: cleaning memory to the point of coherency; `counter`: the clock that all CPUs share.
 //!
-//! `entry`, `kernel`, `spin_table`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
+//! `entry`, `kernel`, `spin_table`, `holding_pen`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
 
 #![no_std]
 
@@ -22,7 +24,11 @@ pub mod counter;
 #[cfg(target_arch = "aarch64")]
 pub mod entry;
 #[cfg(target_arch = "aarch64")]
+pub mod holding_pen;
+#[cfg(target_arch = "aarch64")]
 pub mod kernel;
+pub mod parking_protocol;
+pub mod pen;
 pub mod psci;
 #[cfg(target_arch = "aarch64")]
 pub mod spin_table;

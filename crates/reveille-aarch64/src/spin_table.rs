@@ -8,39 +8,13 @@
 //! takes it. The pen and its words are part of the image, and are never given to others; a CPU that was prepared stays there
 //! for as long as the system runs.
 
-use core::arch::{asm, global_asm};
-use core::mem::offset_of;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
 
-use reveille::{CallError, ContextId, Cpu, EnableMethod, MAX_CPUS};
+use reveille::{CallError, ContextId, Cpu, EnableMethod};
 
-use crate::AFFINITY_MASK;
 use crate::cache::clean_to_point_of_coherency;
-use crate::entry::TABLE;
-use crate::table::{Record, Table};
-
-/// What each CPU in the pen waits for: its context id. 0 before its first kick.
-static WORDS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
-
-global_asm!(
-    include_str!("holding_pen.S"),
-    table = sym TABLE,
-    words = sym WORDS,
-    MAX_CPUS = const MAX_CPUS,
-    RECORD_SIZE = const size_of::<Record>(),
-    RECORD_HW_ID = const offset_of!(Record, hw_id),
-    RECORD_CLAIM = const offset_of!(Record, claim),
-    TABLE_LEVEL = const offset_of!(Table, level),
-    TABLE_RECORDS = const offset_of!(Table, records),
-    AFFINITY_MASK_LOW = const AFFINITY_MASK & 0xffff_ffff,
-    AFFINITY_MASK_HIGH = const (AFFINITY_MASK >> 32) & 0xffff,
-);
-
-unsafe extern "C" {
-    safe fn reveille_holding_pen();
-    safe fn reveille_back_to_pen();
-}
+use crate::holding_pen::{HoldingPen, send_event};
+use crate::pen::Pen;
 
 /// Makes the word at a physical address usable: its virtual address, for as long as the system runs, readable and writable as
 /// normal memory or device memory. `None` if that is not possible.
@@ -57,8 +31,7 @@ impl<F: Fn(u64) -> Option<NonNull<u64>> + Sync> MapReleaseWord for F {
 
 /// The method. The boot table is sealed before a CPU is prepared, and each CPU's record is set before it is kicked.
 pub struct SpinTable<M> {
-    pen: u64,
-    back: u64,
+    pen: HoldingPen,
     map: M,
 }
 
@@ -71,9 +44,7 @@ impl<M: MapReleaseWord> SpinTable<M> {
     /// lies there is overwritten.
     #[must_use]
     pub unsafe fn new(to_physical: impl Fn(usize) -> u64, map: M) -> Self {
-        let pen = to_physical(reveille_holding_pen as *const () as usize);
-        let back = to_physical(reveille_back_to_pen as *const () as usize);
-        Self { pen, back, map }
+        Self { pen: HoldingPen::new(to_physical), map }
     }
 
     fn release_word(&self, cpu: &Cpu) -> Result<NonNull<u64>, CallError> {
@@ -92,12 +63,6 @@ const fn unusable(address: u64, meaning: &'static str) -> CallError {
     CallError { call: "cpu-release-addr", code: address as i64, meaning }
 }
 
-/// Wakes every CPU that waits in WFE, after what was written and cleaned before.
-fn send_event() {
-    // SAFETY: a barrier and a hint.
-    unsafe { asm!("dsb sy", "sev", options(nostack, preserves_flags)) };
-}
-
 impl<M: MapReleaseWord> EnableMethod for SpinTable<M> {
     fn name(&self) -> &'static str {
         "spin-table"
@@ -113,7 +78,7 @@ impl<M: MapReleaseWord> EnableMethod for SpinTable<M> {
     fn cpu_prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
         let word = self.release_word(cpu)?;
         // SAFETY: whoever made this method says that the word is mapped, and the devicetree's to write.
-        unsafe { word.as_ptr().write_volatile(self.pen.to_le()) };
+        unsafe { word.as_ptr().write_volatile(self.pen.entry().to_le()) };
         // SAFETY: it is mapped for as long as the system runs.
         clean_to_point_of_coherency(unsafe { word.as_ref() });
         send_event();
@@ -122,10 +87,7 @@ impl<M: MapReleaseWord> EnableMethod for SpinTable<M> {
 
     /// Lets the CPU out of our pen (Linux's `smp_spin_table_cpu_boot`).
     fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
-        let word = &WORDS[cpu.index.get()];
-        word.store(context.to_raw(), Ordering::Relaxed);
-        clean_to_point_of_coherency(word);
-        send_event();
+        self.pen.release(cpu, context);
         Ok(())
     }
 
@@ -134,10 +96,8 @@ impl<M: MapReleaseWord> EnableMethod for SpinTable<M> {
         Ok(())
     }
 
-    /// Goes back into our pen. Does not return. The word there may still have the context id that this CPU came out with: then it
-    /// comes out once more, loses its claim, and goes back.
+    /// Goes back into our pen. Does not return.
     fn cpu_die(&self, _cpu: &Cpu) -> i64 {
-        // SAFETY: the pen's code is mapped to itself, masks interrupts, and uses no memory of this CPU's from here on.
-        unsafe { asm!("msr daifset, #0xf", "mov x26, xzr", "br {}", in(reg) self.back, options(noreturn)) }
+        self.pen.enter()
     }
 }
