@@ -53,6 +53,8 @@ impl World<'_> {
             State::Online if stopped && !online => steps.prepared()..=steps.ap_online(),
             State::Online => steps.ap_online()..=steps.online(),
             State::Stuck | State::Dead => steps.prepared()..=steps.ap_online(),
+            // It was refused to go off, and stopped on its way back.
+            State::Claimed if stopped => steps.prepared()..=steps.ap_online(),
             State::Kicked | State::Claimed => return Err(format!("it is {claim:?}, and nobody waits for it")),
         };
         if !allowed.contains(&state) {

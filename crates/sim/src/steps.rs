@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reveille::CpuIndex;
 use reveille::hotplug::{Direction, Instance, Section, Step, StepError};
+use reveille::rendezvous::State;
 use reveille_trace_format::Phase;
 
 use crate::fault::FaultKind;
@@ -112,7 +113,9 @@ impl<'m> World<'m> {
         self.step_aside();
         self.trace(cpu, Phase::End, placed.step.name(), None);
         let running = self.state().running;
-        let passed_over = placed.step.section() == Section::Starting && direction == Direction::Down;
+        // On a CPU that is about to say that it is dead. One that is on its way up stops there.
+        let dying = self.smp().claim_word(cpu).state() == State::Online;
+        let passed_over = placed.step.section() == Section::Starting && direction == Direction::Down && dying;
         let record = &mut self.state().processors[cpu.get()].record;
         if record.inside == Some(running) {
             record.inside = None;

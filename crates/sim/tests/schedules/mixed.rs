@@ -187,17 +187,20 @@ fn check_alone(control: &Control<'_, '_>, wish: Wish, before: HotplugState, resu
     };
     let state = control.state(cpu);
     let prepared = control.hotplug().steps().prepared();
+    // One that was stuck, and that firmware says is off by now, is recovered first.
+    let between = before > prepared && before <= control.hotplug().steps().ap_online();
+    let is_before = state == before || between && state == prepared;
     let right = match result {
         Ok(()) => state == target,
-        Err(HotplugError::Step(failure)) if failure.undo.is_none() => state == before,
+        Err(HotplugError::Step(failure)) if failure.undo.is_none() => is_before,
         // One that was started is on, and cannot be told to go down again.
         Err(HotplugError::NoAnswer) if before <= prepared => state == control.hotplug().steps().ap_online(),
-        Err(HotplugError::DieRefused(_) | HotplugError::NoAnswer | HotplugError::CannotDie(_)) => state == before,
+        Err(HotplugError::DieRefused(_) | HotplugError::NoAnswer | HotplugError::CannotDie(_)) => is_before,
         // A CPU that is off by now was recovered before.
         Err(HotplugError::AlreadyThere(_)) => state == target,
         Err(HotplugError::NotUp(outcome)) => {
             let stuck = matches!(outcome, reveille::Outcome::Stuck { .. } | reveille::Outcome::Step(_));
-            state == before || state == prepared || stuck
+            is_before || state == prepared || stuck
         }
         Err(
             HotplugError::Busy
