@@ -2,8 +2,8 @@
 //! Platforms, version 1.0; Linux's `acpi_parking_protocol.c`): CPUs that firmware parks, each at a mailbox in memory, until an
 //! interrupt makes them look into it.
 //!
-//! Firmware lets a CPU go once. It then comes into our pen, for which it finds itself by MPIDR, and stays ours: that is where it goes when it
-//! is taken down, and where later kicks find it. So what is in the mailbox says whose the CPU is.
+//! Firmware lets a CPU go once. It then comes into our pen, finds its record there by MPIDR, and stays ours: that is where it goes
+//! when it is taken down, and where later kicks find it. So what is in the mailbox says whose the CPU is.
 
 use core::ptr::NonNull;
 

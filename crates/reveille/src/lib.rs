@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A system gives a clock and the memory of its CPUs ([`Platform`]), keeps one [`Smp`] in a `static`, and calls, on its
-//! boot CPU: [`Topology::read_fdt`], [`Smp::init_cpus`], [`Smp::prepare_cpus`], [`Smp::bring_up`]. Each new CPU calls
-//! [`Arrival::stage`] as it goes and [`Arrival::online`] when it can take interrupts.
+//! boot CPU: [`Topology::read_fdt`] or [`Topology::read_madt`], [`Smp::init_cpus`], [`Smp::prepare_cpus`], [`Smp::bring_up`].
+//! Each new CPU calls [`Arrival::stage`] as it goes and [`Arrival::online`] when it can take interrupts.
 //!
 //! # Example
 //!

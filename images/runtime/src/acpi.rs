@@ -1,7 +1,7 @@
 //! ACPI on a machine of QEMU's that was started without firmware: [`Tables`].
 //!
-//! QEMU hands firmware its tables through [`fw_cfg`](crate::fw_cfg), and with them a script that says how to link them, since they do not know where
-//! they will lie (`etc/table-loader`; QEMU's `bios-linker-loader`). Nobody else being there, it is done here.
+//! QEMU hands firmware its tables through [`fw_cfg`](crate::fw_cfg), and with them a script that says how to link them, since they do
+//! not know where they will lie (`etc/table-loader`; QEMU's `bios-linker-loader`). Nobody else being there, it is done here.
 
 use alloc::string::String;
 use alloc::vec::Vec;
