@@ -12,6 +12,7 @@ use loom::cell::Cell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
+use reveille::hotplug::{Hotplug, HotplugError, HotplugPlatform, Section, Step, StepTable, Verdict};
 use reveille::rendezvous::{Lost, State};
 use reveille::topology::FdtOptions;
 use reveille::{
@@ -371,4 +372,244 @@ fn an_arrival_ends_the_wait_without_a_deadline() {
 fn both_sides_agree_when_a_start_is_refused_and_happens() {
     let refused = CallError { call: "boot", code: -6, meaning: "INTERNAL_FAILURE" };
     assert_eq!(model(0, Err(refused)), "failed, online");
+}
+
+impl HotplugPlatform for Control {
+    fn wake(&self, _: CpuIndex) {}
+}
+
+/// The CPU is online, and its memory is used.
+fn online() -> Arc<Shared> {
+    let shared = Shared::new();
+    shared.memory.set(FILLED);
+    let context = shared.start();
+    assert_eq!(shared.come_up(context), Came::Online);
+    shared
+}
+
+/// What a dying CPU that firmware refuses to switch off comes to: back online, or parked.
+fn die_and_revive(shared: &Shared) -> Result<(), Lost> {
+    let word = shared.word();
+    shared.memory.set(USED);
+    word.report_dead()?;
+    let generation = word.revive()?;
+    assert_eq!(shared.memory.get(), USED);
+    shared.memory.set(USED);
+    word.come_online(generation)
+}
+
+#[test]
+fn a_dying_cpu_is_taken_for_off_or_comes_back_and_never_both() {
+    loom::model(|| {
+        let shared = online();
+        let dying = {
+            let shared = shared.clone();
+            thread::spawn(move || die_and_revive(&shared))
+        };
+        let confirmed = shared.word().confirm_off();
+        if confirmed.is_ok() {
+            // Its memory may be another's now.
+            shared.memory.set(REUSED);
+        }
+        let came_back = dying.join().unwrap();
+        let (expected, state) = match confirmed {
+            Ok(()) => (Err(Lost(State::Offline)), State::Offline),
+            Err(_) => (Ok(()), State::Online),
+        };
+        assert_eq!((came_back, shared.word().state()), (expected, state));
+    });
+}
+
+#[test]
+fn what_a_dying_cpu_wrote_last_is_visible_to_who_takes_it_for_off() {
+    loom::model(|| {
+        let shared = online();
+        let dying = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                shared.memory.set(USED + 1);
+                shared.word().report_dead().unwrap();
+            })
+        };
+        if shared.word().confirm_off().is_ok() {
+            assert_eq!(shared.memory.get(), USED + 1);
+            // And a new kick finds the CPU off.
+            shared.memory.set(FILLED);
+            assert!(shared.word().kick().is_ok());
+        }
+        dying.join().unwrap();
+    });
+}
+
+#[test]
+fn a_cpu_that_came_back_has_died_only_once_it_says_so_again() {
+    loom::model(|| {
+        let shared = online();
+        let dying = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                die_and_revive(&shared)?;
+                shared.memory.set(USED);
+                shared.word().report_dead().map(|_| ())
+            })
+        };
+        for _ in 0..2 {
+            if shared.word().confirm_off().is_ok() {
+                shared.memory.set(REUSED);
+                break;
+            }
+        }
+        let ended = dying.join().unwrap();
+        let state = shared.word().state();
+        assert!(matches!((ended, state), (Ok(()), State::Dead | State::Offline) | (Err(_), State::Offline)));
+    });
+}
+
+/// Its memory was another's in between, and is its own again before it may claim.
+#[test]
+fn row_55_a_late_cpu_claims_what_was_reopened_or_nothing() {
+    loom::model(|| {
+        let shared = Shared::new();
+        shared.memory.set(FILLED);
+        let context = shared.start();
+        let late = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.come_up(context))
+        };
+        if shared.word().abandon(context.generation()) == Ok(State::Kicked) {
+            shared.memory.set(REUSED);
+            shared.memory.set(FILLED);
+            assert_eq!(shared.word().reopen(), Ok(context.generation()));
+        }
+        let (came, state) = (late.join().unwrap(), shared.word().state());
+        let agreed = match came {
+            Came::Online => state == State::Online,
+            // It looked while it was abandoned, and has parked. Whoever waits for it asks firmware.
+            Came::LostClaim(State::Abandoned) => state == State::Kicked,
+            Came::LostOnline(State::Stuck) => state == State::Stuck,
+            _ => false,
+        };
+        assert!(agreed, "{came:?}, {state:?}");
+    });
+}
+
+#[test]
+fn row_55_a_reopened_kick_is_given_up_again_or_claimed() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let context = shared.start();
+        shared.word().abandon(context.generation()).unwrap();
+        shared.memory.set(FILLED);
+        let generation = shared.word().reopen().unwrap();
+        let late = spawn(&shared);
+        let given_up = shared.word().abandon(generation);
+        if given_up == Ok(State::Kicked) {
+            shared.memory.set(REUSED);
+        }
+        let expected = match late.join().unwrap() {
+            Came::LostClaim(State::Abandoned) => Ok(State::Kicked),
+            Came::LostOnline(State::Stuck) => Ok(State::Claimed),
+            Came::Online => Err(Lost(State::Online)),
+            came => panic!("{came:?}"),
+        };
+        assert_eq!(given_up, expected);
+    });
+}
+
+/// Steps without state of their own: where a CPU is, the library says.
+fn steps() -> &'static StepTable<'static> {
+    static STEPS: [Step<'static>; 2] =
+        [Step::new(Section::Online, 0, "first"), Step::new(Section::Online, 1, "second")];
+    Box::leak(Box::new(StepTable::collect(&STEPS).unwrap()))
+}
+
+/// The CPU, online and held before its ONLINE steps.
+fn held(steps: &'static StepTable<'static>) -> Arc<Shared> {
+    let shared = Shared::new();
+    shared.smp.masks.boot_cpu_init();
+    shared.smp.masks.possible.insert(cpu());
+    shared.smp.masks.present.insert(cpu());
+    shared.memory.set(FILLED);
+    let hotplug = Hotplug::new(&shared.smp, steps);
+    let arrival = shared.smp.claim(shared.start()).unwrap();
+    hotplug.starting(&arrival).unwrap();
+    hotplug.come_online(arrival).unwrap();
+    shared
+}
+
+/// Asks a CPU whose thread looks `looks` times to go through its ONLINE steps; the kinds of result that were seen.
+fn ask(looks: usize, tick: u64) -> String {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+    let (topology, steps, report) = (std::sync::Arc::new(topology()), steps(), seen.clone());
+    loom::model(move || {
+        let shared = held(steps);
+        let thread = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let hotplug = Hotplug::new(&shared.smp, steps);
+                for _ in 0..looks {
+                    assert_eq!(hotplug.thread(cpu()), Verdict::Sleep);
+                    thread::yield_now();
+                }
+            })
+        };
+        let firmware = Firmware { context: shared.context.clone(), answer: Ok(()) };
+        let methods: [&dyn EnableMethod; 1] = [&firmware];
+        let plan = Plan {
+            topology: &topology,
+            methods: &methods,
+            options: SmpOptions::ALL,
+            policy: Policy::PARALLEL,
+            timeout: Timeout::new(Duration::from_nanos(3), Duration::ZERO),
+        };
+        let control = Control { shared: shared.clone(), now: std::cell::Cell::new(0), tick };
+        let hotplug = Hotplug::new(&shared.smp, steps);
+        let result = hotplug.cpu_up(&plan, &control, cpu());
+        thread.join().unwrap();
+        let state = hotplug.state(cpu());
+        let (kind, expected) = match result {
+            Ok(()) => ("done", steps.online()),
+            // It was not begun, and never is.
+            Err(HotplugError::NoAnswer) => ("no answer", steps.ap_online()),
+            // It was begun, and is ended by whoever began it.
+            Err(HotplugError::Hung("first" | "second")) => ("hung", steps.online()),
+            result => panic!("{result:?}"),
+        };
+        assert_eq!(state, expected, "{result:?}");
+        report.lock().unwrap().insert(kind);
+    });
+    let seen: Vec<_> = seen.lock().unwrap().iter().copied().collect();
+    seen.join(", ")
+}
+
+#[test]
+fn an_order_is_carried_out_or_taken_back_and_never_both() {
+    assert_eq!(ask(1, 1), "done, hung, no answer");
+}
+
+/// Two CPUs ask at once.
+#[test]
+fn requests_are_carried_out_one_after_the_other() {
+    let (topology, steps) = (std::sync::Arc::new(topology()), steps());
+    loom::model(move || {
+        let shared = held(steps);
+        let ask = |shared: Arc<Shared>, topology: std::sync::Arc<Box<Topology>>| {
+            let plan = Plan {
+                topology: &topology,
+                methods: &[],
+                options: SmpOptions::ALL,
+                policy: Policy::PARALLEL,
+                timeout: Timeout::new(Duration::from_nanos(1), Duration::ZERO),
+            };
+            let control = Control { shared: shared.clone(), now: std::cell::Cell::new(0), tick: 1 };
+            Hotplug::new(&shared.smp, steps).disable(&plan, &control)
+        };
+        let other = {
+            let (shared, topology) = (shared.clone(), topology.clone());
+            thread::spawn(move || ask(shared, topology))
+        };
+        let results = [ask(shared.clone(), topology.clone()), other.join().unwrap()];
+        assert!(results.contains(&Ok(())), "{results:?}");
+        assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(HotplugError::Busy))), "{results:?}");
+    });
 }

@@ -288,7 +288,8 @@ impl<'a> Hotplug<'a> {
         self.steps.name_at(match slot.order() {
             Order::Single { position, .. } => position,
             Order::Walk(target) if target.0 < state => state - 1,
-            Order::Walk(_) => state,
+            // One that has passed its last step has only to say so.
+            Order::Walk(_) => state.min(self.steps.online().0 - 1),
         })
     }
 
