@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use reveille_sim::Fault;
 
 use crate::bench::BenchOptions;
 use crate::bench::peer::Peer;
@@ -12,6 +13,7 @@ use crate::boot::{BootOptions, ImageFormat};
 use crate::error::Error;
 use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
+use crate::simulation::{self, SimulationOptions};
 
 /// Boots SMP stacks on QEMU and shows their CPUs coming up.
 ///
@@ -28,7 +30,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Boot the reference kernel and show its CPUs coming up
-    Boot(BootArguments),
+    Boot(BootCommand),
     /// Take CPUs down and bring them back, thousands of times, from all CPUs at once
     ///
     /// Meanwhile CPUs interrupt each other and work. Passes if every request came to what it asked for, every interrupt that was
@@ -55,8 +57,61 @@ pub enum Action {
 
 /// The arguments of `reveille boot`.
 #[derive(Debug, Args)]
+pub struct BootCommand {
+    /// What is booted, on what.
+    #[command(flatten)]
+    pub boot: BootArguments,
+    /// With --machine sim: what is wrong with a CPU, such as cpu2:late:200ms, cpu1:dead, cpu3:fails:sched:active (may be repeated)
+    #[arg(long, value_name = "CPU:FAULT")]
+    pub fault: Vec<Fault>,
+    /// With --machine sim: the seed of the interleaving [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl BootCommand {
+    /// The simulation that they ask for; `None` for a machine that runs.
+    ///
+    /// # Errors
+    /// [`Error::NotSimulated`] and [`Error::OnlySimulated`] for options of the one kind with the other, and those of
+    /// [`SimulationOptions::check`].
+    pub fn simulation(&self) -> Result<Option<SimulationOptions>, Error> {
+        let Self { boot, fault, seed } = self;
+        if boot.machine != simulation::NAME {
+            let given = [("--fault", !fault.is_empty()), ("--seed", seed.is_some())];
+            let given = given.into_iter().find(|(_, given)| *given);
+            return given.map_or(Ok(None), |(option, _)| Err(Error::OnlySimulated { option }));
+        }
+        let given = [
+            ("--dtb", boot.dtb.is_some()),
+            ("--interactive", boot.interactive),
+            ("--timeout", boot.timeout.is_some()),
+            ("--el", boot.el.is_some()),
+            ("--gic", boot.gic.is_some()),
+            ("--cpu-model", boot.cpu_model.is_some()),
+            ("--format", boot.format != ImageFormat::default()),
+            ("--qemu-arg", !boot.qemu_arg.is_empty()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Error::NotSimulated { option });
+        }
+        let options = SimulationOptions {
+            cpus: boot.cpus,
+            policy: boot.policy,
+            append: boot.append.clone(),
+            deadline: boot.deadline,
+            faults: fault.clone(),
+            seed: seed.unwrap_or_default(),
+        };
+        options.check()?;
+        Ok(Some(options))
+    }
+}
+
+/// What is booted, and on what.
+#[derive(Debug, Args)]
 pub struct BootArguments {
-    /// The machine to boot on: virt or raspi3b
+    /// The machine to boot on: virt or raspi3b; sim simulates one, on which no image runs and no time is measured
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
     /// How many CPUs the machine has
@@ -327,7 +382,7 @@ mod tests {
 
     fn options(line: &str) -> BootOptions {
         match read(line) {
-            Ok(Action::Boot(arguments)) => arguments.options().unwrap(),
+            Ok(Action::Boot(arguments)) => arguments.boot.options().unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -341,8 +396,9 @@ mod tests {
     #[test]
     fn without_a_subcommand_four_cpus_boot_and_show_their_tree() {
         let Ok(Action::Boot(arguments)) = read("reveille") else { panic!("no boot") };
-        assert!(arguments.views.tree);
-        assert_eq!(arguments.options().unwrap(), BootOptions::default());
+        assert!(arguments.boot.views.tree);
+        assert_eq!(arguments.boot.options().unwrap(), BootOptions::default());
+        assert_eq!(arguments.simulation().unwrap(), None, "nothing is simulated unasked");
     }
 
     #[test]
@@ -408,6 +464,38 @@ mod tests {
             assert_eq!(refused.text.lines().count(), 1, "{}", refused.text);
             assert!(!refused.text.contains("Usage"), "{}", refused.text);
         }
+    }
+
+    fn simulation(line: &str) -> Result<Option<SimulationOptions>, Error> {
+        match read(line) {
+            Ok(Action::Boot(arguments)) => arguments.simulation(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_simulation_is_named_and_has_options_of_its_own() {
+        let line =
+            "reveille boot --machine sim --cpus 8 --seed 3 --fault cpu2:late:200ms --fault cpu1:dead --deadline 2";
+        let expected = SimulationOptions {
+            cpus: 8,
+            deadline: Some(Duration::from_secs(2)),
+            faults: ["cpu2:late:200ms", "cpu1:dead"].map(|fault| fault.parse().unwrap()).into(),
+            seed: 3,
+            ..SimulationOptions::default()
+        };
+        assert_eq!(simulation(line).unwrap(), Some(expected));
+        for (line, option) in [
+            ("--machine sim --gic 2", "--gic"),
+            ("--machine sim --interactive", "--interactive"),
+            ("--machine sim --format elf", "--format"),
+            ("--fault cpu1:dead", "--fault"),
+            ("--seed 1", "--seed"),
+        ] {
+            let refused = simulation(&format!("reveille boot {line}")).unwrap_err().to_string();
+            assert!(refused.contains(option), "{refused}");
+        }
+        assert!(read("reveille boot --machine sim --fault cpu1:sleepy").is_err());
     }
 
     #[test]

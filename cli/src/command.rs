@@ -7,8 +7,8 @@ use std::path::Path;
 use reveille::HwId;
 
 use crate::args::{
-    Action, Arguments, BenchArguments, BootArguments, DiffArguments, InspectArguments, ShowArguments, SoakArguments,
-    ViewArguments,
+    Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, InspectArguments, ShowArguments,
+    SoakArguments, ViewArguments,
 };
 use crate::bench::peer::Peer;
 use crate::bench::{self, BenchError};
@@ -20,6 +20,7 @@ use crate::keyboard::Keyboard;
 use crate::live::{Live, Plain};
 use crate::output::OutputFile;
 use crate::report::{Report, read};
+use crate::simulation::{self, SimulationOptions};
 use crate::verdict::Verdict;
 use crate::{diff, image, inspect, perfetto, setup, style, summary, timeline, tree};
 
@@ -57,8 +58,28 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     })
 }
 
-fn boot(arguments: &BootArguments) -> Result<ExitStatus, Error> {
-    boot_with(arguments, &arguments.options()?)
+fn boot(arguments: &BootCommand) -> Result<ExitStatus, Error> {
+    match arguments.simulation()? {
+        Some(options) => simulate(&arguments.boot, &options),
+        None => boot_with(&arguments.boot, &arguments.boot.options()?),
+    }
+}
+
+/// Simulates a boot, and says so before anything else.
+fn simulate(arguments: &BootArguments, options: &SimulationOptions) -> Result<ExitStatus, Error> {
+    let mut files = Files::default();
+    files.open(arguments.report.as_deref(), "report", Report::to_json)?;
+    files.open_views(&arguments.views)?;
+    let simulated = simulation::run(options)?;
+    print(&format!("{}: no image runs, and no time is measured\n\n", style::paint(style::ODD, "A simulated machine")));
+    if let Some(report) = &simulated.report {
+        describe(report, &arguments.views);
+        files.write(report)?;
+    }
+    if let Verdict::NotAllOnline(problems) = &simulated.verdict {
+        complain(&problems.join("; "));
+    }
+    Ok(ExitStatus::from(&simulated.verdict))
 }
 
 fn soak(arguments: &SoakArguments) -> Result<ExitStatus, Error> {

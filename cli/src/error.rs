@@ -19,6 +19,26 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// An option means nothing on a simulated machine.
+    #[error("{option} means nothing on a simulated machine")]
+    NotSimulated {
+        /// The option.
+        option: &'static str,
+    },
+    /// An option means something on the simulated machine only.
+    #[error("{option} is for --machine sim")]
+    OnlySimulated {
+        /// The option.
+        option: &'static str,
+    },
+    /// A fault is that of a CPU that is not there, or of the one that boots.
+    #[error("the fault {fault} is of none of the CPUs that are started (1 to {last})")]
+    NoSuchCpu {
+        /// The fault.
+        fault: reveille_sim::Fault,
+        /// The last CPU.
+        last: u32,
+    },
     /// The machine does not take so many CPUs.
     #[error("the machine {machine} {}, not {asked}", count(range))]
     CpuCount {

@@ -48,6 +48,9 @@ impl From<&Error> for ExitStatus {
         match error {
             Error::UnknownMachine { .. }
             | Error::CpuCount { .. }
+            | Error::NotSimulated { .. }
+            | Error::OnlySimulated { .. }
+            | Error::NoSuchCpu { .. }
             | Error::NothingToSoak
             | Error::EntryLevel { .. }
             | Error::NoElf { .. }

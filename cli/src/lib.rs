@@ -31,6 +31,7 @@ pub mod policy;
 pub mod qemu;
 pub mod report;
 pub mod setup;
+pub mod simulation;
 pub(crate) mod span;
 pub mod style;
 pub mod summary;

@@ -68,7 +68,11 @@ impl<'w, 'm> Control<'w, 'm> {
     /// # Errors
     /// [`HotplugError`]: nothing was done.
     pub fn bring_up(&self, outcomes: &mut [Outcome]) -> Result<Summary, HotplugError> {
-        self.span("bringup_nonboot_cpus", || self.hotplug.bring_up(&self.plan(), self.world, outcomes))
+        let summary =
+            self.span("bringup_nonboot_cpus", || self.hotplug.bring_up(&self.plan(), self.world, outcomes))?;
+        let told = outcomes.iter().copied().enumerate().filter(|&(_, outcome)| outcome != Outcome::NotAsked);
+        told.for_each(|(cpu, outcome)| self.world.state().outcomes[cpu] = outcome);
+        Ok(summary)
     }
 
     /// [`Hotplug::cpu_up`].

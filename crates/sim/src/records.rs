@@ -1,6 +1,6 @@
 //! What a run tells the host: the records that a kernel writes to its console.
 
-use reveille::rendezvous::State;
+use reveille::Outcome as Told;
 use reveille_trace_format::{KICK, ONLINE, Outcome, Record, SCHEMA};
 
 use crate::control::Control;
@@ -33,10 +33,10 @@ pub(crate) fn of(control: &Control<'_, '_>) -> Vec<Record<String>> {
     let first_kick = all().filter(|(_, event)| event.name == KICK).map(|(_, event)| event.ns).min();
     let last_online = all().filter(|(_, event)| event.name == ONLINE).map(|(_, event)| event.ns).max();
     let masks = &control.smp().masks;
-    let (asked, online) = (masks.present.snapshot().count() as u32, masks.online.snapshot().count() as u32);
+    let (present, online) = (masks.present.snapshot().count(), masks.online.snapshot().count());
     records.push(Record::Done {
-        asked,
-        online,
+        asked: present.min(control.world.settings.options.max_cpus.max(1)).max(online) as u32,
+        online: online as u32,
         prepare_ns: first_kick.unwrap_or(0),
         bringup_ns: first_kick.zip(last_online).map_or(0, |(kick, online)| online.saturating_sub(kick)),
         passed: true,
@@ -46,26 +46,31 @@ pub(crate) fn of(control: &Control<'_, '_>) -> Vec<Record<String>> {
 
 fn of_cpu(control: &Control<'_, '_>, cpu: &reveille::Cpu) -> Record<String> {
     let masks = &control.smp().masks;
-    let claim = control.smp().claim_word(cpu.index).state();
-    let steps = control.hotplug.steps();
-    let state = control.hotplug.state(cpu.index);
-    let outcome = match claim {
-        _ if masks.online.contains(cpu.index) => Outcome::Online,
-        State::Stuck | State::Dead | State::Claimed | State::Online => Outcome::Stuck,
-        State::Abandoned | State::Kicked => Outcome::TimedOut,
-        State::Offline => Outcome::NotAsked,
+    let told = control.world.state().outcomes[cpu.index.get()];
+    let online = masks.online.contains(cpu.index);
+    let complete = online && control.hotplug.state(cpu.index) == control.hotplug.steps().online();
+    let (outcome, reason) = match told {
+        _ if complete => (Outcome::Online, None),
+        Told::Hung(_) | Told::Stuck { .. } => (Outcome::Stuck, Some(told.to_string())),
+        Told::Failed(_) | Told::Busy(_) | Told::Step(_) => (Outcome::Failed, Some(told.to_string())),
+        Told::TimedOut(_) | Told::InFlight(_) => (Outcome::TimedOut, Some(told.to_string())),
+        // It was taken down since, or to where it is held.
+        Told::Online if online => (Outcome::Online, Some(format!("held at {}", held_at(control, cpu)))),
+        Told::Online | Told::NotAsked => (Outcome::NotAsked, None),
     };
-    let complete = outcome == Outcome::Online && state == steps.online();
-    let reason = format!("it is {claim:?}, at the step {}", steps.name(state));
     Record::Cpu {
         index: cpu.index.get() as u32,
         hw_id: cpu.hw_id.0,
         possible: masks.possible.contains(cpu.index),
         present: masks.present.contains(cpu.index),
-        online: masks.online.contains(cpu.index),
+        online,
         active: masks.active.contains(cpu.index),
         outcome,
-        reason: (!complete && outcome != Outcome::NotAsked).then_some(reason),
+        reason,
         lost_events: 0,
     }
+}
+
+fn held_at(control: &Control<'_, '_>, cpu: &reveille::Cpu) -> &'static str {
+    control.hotplug.steps().name(control.hotplug.state(cpu.index))
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
-use reveille::{CpuIndex, Instant, Platform, Policy, Smp, SmpOptions, Timeout, Topology};
+use reveille::{CpuIndex, Instant, Outcome, Platform, Policy, Smp, SmpOptions, Timeout, Topology};
 use reveille_trace_format::Phase;
 
 use crate::control::Control;
@@ -121,6 +121,8 @@ pub(crate) struct State<'m> {
     /// All faults that there ever were.
     pub injected: Vec<Fault>,
     pub processors: Vec<Processor>,
+    /// What the last bring-up said of each CPU.
+    pub outcomes: Vec<Outcome>,
 }
 
 /// The memory that all CPUs share.
@@ -163,6 +165,7 @@ impl<'m> World<'m> {
             injected: faults.clone(),
             faults,
             processors: (0..settings.cpus).map(processor).collect(),
+            outcomes: vec![Outcome::NotAsked; settings.cpus],
         };
         Self { smp, topology, settings, state: Mutex::new(state) }
     }
