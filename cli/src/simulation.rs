@@ -68,8 +68,8 @@ impl SimulationOptions {
 const STEPS: [(Section, &str); 6] = [
     (Section::Prepare, "idle:prepare"),
     (Section::Prepare, "smpboot/threads:prepare"),
-    (Section::Starting, "irqchip/arm/gic:starting"),
-    (Section::Starting, "clocksource/arm/arch_timer:starting"),
+    (Section::Starting, "irqchip:starting"),
+    (Section::Starting, "clockevents:starting"),
     (Section::Online, "workqueue:online"),
     (Section::Online, "lockup_detector:online"),
 ];

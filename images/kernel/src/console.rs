@@ -11,18 +11,19 @@ use alloc::string::String;
 use core::fmt;
 
 use command::Command;
-use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, Instant};
 use reveille_runtime::cpus::next_active;
 use reveille_runtime::{clock, console, print, println, thread};
 use reveille_trace_format::PROMPT;
 
+use crate::arch::Machine;
+
 /// Does what is typed, until that is `exit`. `reasons` is what there is to say about each CPU since the boot, by its index.
-pub fn run_until_exit(fdt: &Fdt<'_>, reasons: &[Option<String>]) {
+pub fn run_until_exit(machine: &Machine, reasons: &[Option<String>]) {
     cpus::note_reasons(reasons);
     // A CPU that can be taken down, to show what becomes of its threads and interrupts.
     let home = next_active(CpuIndex::BOOT, CpuIndex::BOOT).unwrap_or(CpuIndex::BOOT);
-    if let Err(reason) = console::init_input(fdt, home) {
+    if let Err(reason) = machine.console_interrupt().and_then(|interrupt| console::init_input(interrupt, home)) {
         println!("The console is looked at now and then: {reason}");
     }
     match thread::spawn("console", home, converse) {

@@ -5,7 +5,7 @@ use reveille_runtime::arch::processor::Features;
 use reveille_runtime::trace;
 use spin::Once;
 
-use crate::names::name;
+use crate::arch::spans;
 
 reveille_runtime::per_cpu! {
     static FEATURES: Once<Features> = Once::new();
@@ -18,7 +18,7 @@ pub fn cpuinfo_store_boot_cpu() {
 
 /// Notes this CPU's features.
 pub fn cpuinfo_store_cpu() {
-    let _span = trace::span(name::cpuinfo_store_cpu);
+    let _span = trace::span(spans::STORE_CPU_INFO);
     FEATURES.call_once(|| {
         let features = Features::of_this_cpu();
         #[cfg(feature = "faults")]

@@ -2,7 +2,7 @@
 //! `faults`. Nothing of this is in others.
 //!
 //! - [`spec`]: which faults there are, and how they are written;
-//! - [`firmware`]: those of firmware, which is where CPUs come from and go to, with the [`stubs`] that it starts CPUs at;
+//! - [`crate::arch::fault`]: those of firmware, which is where CPUs come from and go to;
 //! - [`steps`]: those of hotplug steps;
 //! - [`guard`]: whether a CPU that nobody waits for has written what it must not;
 //! - [`script`]: requests that are made when the boot is over (`reveille.script=off:2,on:2`).
@@ -10,34 +10,27 @@
 //! A fault happens once, the first time that it can, so that what becomes of the CPU afterwards can be tested too. One that is given
 //! twice happens twice. `no-off` lasts.
 
-mod firmware;
-mod guard;
+pub mod guard;
 mod script;
-mod spec;
+pub mod spec;
 mod steps;
-mod stubs;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use dtoolkit::fdt::Fdt;
 use reveille::CpuIndex;
-use reveille_runtime::arch::processor::Features;
+use reveille_runtime::arch::processor::{self, Features};
 use reveille_runtime::arch::{interrupts, timer};
 use reveille_runtime::per_cpu::smp_processor_id;
-use reveille_runtime::{clock, devicetree, thread};
+use reveille_runtime::{clock, thread};
 use reveille_sim::fault::FaultKind;
 use spin::Once;
 
-pub use firmware::FaultyFirmware;
 pub use script::run as run_script;
 use spec::{Fault, Kind};
 pub use steps::table;
-
-/// A register in which all CPUs must be alike.
-const VITAL_REGISTER: &str = "CNTFRQ_EL0";
 
 /// A fault, and whether it has happened.
 struct Planned {
@@ -47,12 +40,12 @@ struct Planned {
 
 static PLANNED: Once<Vec<Planned>> = Once::new();
 
-/// Reads the options. When there is memory, and before the first CPU is started.
+/// Reads the options from the command line. When there is memory, and before the first CPU is started.
 ///
 /// # Panics
 /// One cannot be read: a test that asks for nothing proves nothing.
-pub fn read_command_line(fdt: &Fdt<'_>) {
-    let line: &'static str = Box::leak(Box::from(devicetree::command_line(fdt)));
+pub fn read_command_line(line: &str) {
+    let line: &'static str = Box::leak(Box::from(line));
     let values = |name: &'static str| line.split_ascii_whitespace().filter_map(move |word| word.strip_prefix(name));
     PLANNED.call_once(|| {
         let faults = values("reveille.fault=").map(|text| {
@@ -65,7 +58,7 @@ pub fn read_command_line(fdt: &Fdt<'_>) {
 }
 
 /// The first fault of `cpu` that is `wanted` and has not happened; it happens now.
-fn take<T>(cpu: CpuIndex, wanted: impl Fn(&Kind) -> Option<T>) -> Option<T> {
+pub fn take<T>(cpu: CpuIndex, wanted: impl Fn(&Kind) -> Option<T>) -> Option<T> {
     PLANNED.get()?.iter().filter(|planned| planned.fault.cpu == cpu).find_map(|planned| {
         let found = wanted(&planned.fault.kind)?;
         (!planned.happened.swap(true, Ordering::Relaxed)).then_some(found)
@@ -73,13 +66,13 @@ fn take<T>(cpu: CpuIndex, wanted: impl Fn(&Kind) -> Option<T>) -> Option<T> {
 }
 
 /// Whether `cpu` has this fault, which lasts.
-fn has(cpu: CpuIndex, kind: FaultKind) -> bool {
+pub fn has(cpu: CpuIndex, kind: FaultKind) -> bool {
     let fault = Fault { cpu, kind: Kind::Shared(kind) };
     PLANNED.get().is_some_and(|planned| planned.iter().any(|planned| planned.fault == fault))
 }
 
 /// Does nothing for a while.
-fn let_pass(time: Duration) {
+pub fn let_pass(time: Duration) {
     let end = clock::ticks_after(time);
     while timer::ticks() < end {
         // To let others run takes an emulator that runs one CPU at a time longer than this.
@@ -96,7 +89,7 @@ pub fn features(features: Features) -> Features {
         let_pass(time);
     }
     if take(cpu, |kind| (*kind == Kind::Shared(FaultKind::Features)).then_some(())).is_some() {
-        return altered(features, VITAL_REGISTER);
+        return altered(features, processor::VITAL_REGISTER);
     }
     match take(cpu, |kind| if let Kind::Register(register) = kind { Some(*register) } else { None }) {
         Some(register) => altered(features, register.as_str()),

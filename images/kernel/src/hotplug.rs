@@ -3,7 +3,6 @@
 //!
 //! Subsystems register their steps in [`STEPS`] at link time; they are in [`crate::steps`].
 
-use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use linkme::distributed_slice;
@@ -50,7 +49,7 @@ impl HotplugPlatform for Control {
     }
 
     fn request_begins(&self, _: CpuIndex, _: HotplugState, _: HotplugState) {
-        self.began.store(clock::now().0, Ordering::Relaxed);
+        self.began.set(clock::now().0);
     }
 }
 
@@ -161,9 +160,9 @@ pub fn thaw(frozen: &Frozen, told: &mut dyn FnMut(CpuIndex, Result<(), HotplugEr
 fn request<T>(request: impl FnOnce(&Control) -> Result<T, HotplugError>) -> Done<T> {
     let control = Control::new(nap);
     // One that is refused never begins.
-    control.began.store(clock::now().0, Ordering::Relaxed);
+    control.began.set(clock::now().0);
     let result = request(&control);
-    Done { result, nanoseconds: clock::now().0.saturating_sub(control.began.load(Ordering::Relaxed)) }
+    Done { result, nanoseconds: clock::now().0.saturating_sub(control.began.get()) }
 }
 
 /// Leaves the CPU to others for a while: what is waited for takes some hundred microseconds.

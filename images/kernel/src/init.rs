@@ -1,22 +1,21 @@
 //! The boot CPU, from its first Rust to the init thread (Linux's `init/main.c`).
 
-use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::{interrupts, power, processor, timer};
+use reveille_runtime::arch::{interrupts, power, processor};
 use reveille_runtime::cpus::SMP;
-use reveille_runtime::{clock, console, devicetree, interrupt_controller, memory, per_cpu, println, thread, trace};
-use reveille_trace_format::{Record, SCHEMA};
+use reveille_runtime::{clock, per_cpu, thread, trace};
 
+use crate::arch::{self, Machine};
 use crate::cpuinfo::cpuinfo_store_boot_cpu;
 use crate::hotplug::{self, hotplug};
 use crate::names::name;
 use crate::options::Options;
-use crate::{acpi, cpu_ops, proof, report, smp, soak};
+use crate::{proof, report, smp, soak};
 
 /// What the boot has found, for the init thread.
 struct Boot {
-    fdt: Fdt<'static>,
+    machine: Machine,
     options: Options,
     smp: smp::Setup,
 }
@@ -31,13 +30,12 @@ fn start_kernel(arguments: BootArguments) -> ! {
     trace::begin(name::start_kernel, 0);
     let boot_cpu = smp_setup_processor_id();
     boot_cpu_init();
-    let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
-    let fdt = devicetree::find(&arguments, known).unwrap_or_else(|reason| panic!("{reason}"));
-    let boot = setup_arch(&fdt, &arguments, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
+    let (machine, options, smp) = arch::setup_arch(&arguments, boot_cpu).unwrap_or_else(|reason| panic!("{reason}"));
+    let boot = Boot { machine, options, smp };
     setup_per_cpu_areas();
     smp_prepare_boot_cpu();
     sched_init();
-    init_irq(&fdt).and_then(|()| time_init(&fdt)).unwrap_or_else(|reason| panic!("{reason}"));
+    init_irq(&boot.machine).and_then(|()| time_init(&boot.machine)).unwrap_or_else(|reason| panic!("{reason}"));
     notify_cpu_starting();
     interrupts::enable();
     rest_init(boot)
@@ -51,51 +49,6 @@ fn smp_setup_processor_id() -> HwId {
 fn boot_cpu_init() {
     let _span = trace::span(name::boot_cpu_init);
     SMP.masks.boot_cpu_init();
-}
-
-/// Memory, the console, and which CPUs there are (Linux's `arch/arm64/kernel/setup.c`).
-fn setup_arch(fdt: &Fdt<'static>, arguments: &BootArguments, boot_cpu: HwId) -> Result<Boot, &'static str> {
-    let _span = trace::span(name::setup_arch);
-    let options = setup_machine_fdt(fdt);
-    {
-        let _span = trace::span(name::paging_init);
-        memory::init(fdt)?;
-    }
-    if let Err(reason) = console::init(fdt) {
-        // Nobody will read this; the next console may.
-        println!("{reason}");
-    }
-    let level = processor::exception_level();
-    println!("Booting on CPU {boot_cpu}, entered at EL{}, running at EL{level}", arguments.entry_level);
-    console::tell_host(&Record::Boot {
-        schema: SCHEMA,
-        image: "kernel",
-        version: env!("CARGO_PKG_VERSION"),
-        entry_level: arguments.entry_level,
-        boot_hw_id: boot_cpu.0,
-    });
-    #[cfg(feature = "faults")]
-    crate::fault::read_command_line(fdt);
-    let smp = match acpi::acpi_boot_table_init(fdt, &options) {
-        Some(acpi) => {
-            let psci = acpi.psci_acpi_init();
-            smp::smp_init_cpus(&acpi, boot_cpu, &options, cpu_ops::acpi_supported_cpu_ops(psci))
-        }
-        None => {
-            let psci = cpu_ops::psci_dt_init(fdt);
-            smp::smp_init_cpus(fdt, boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
-        }
-    };
-    Ok(Boot { fdt: *fdt, options, smp })
-}
-
-fn setup_machine_fdt(fdt: &Fdt<'_>) -> Options {
-    let _span = trace::span(name::setup_machine_fdt);
-    let options = Options::from_command_line(devicetree::command_line(fdt));
-    if options.semihosting {
-        power::use_semihosting();
-    }
-    options
 }
 
 fn setup_per_cpu_areas() {
@@ -117,16 +70,14 @@ fn sched_init() {
     thread::adopt_boot_idle();
 }
 
-/// The interrupt controller. This CPU's part of it is a step.
-fn init_irq(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+fn init_irq(machine: &Machine) -> Result<(), &'static str> {
     let _span = trace::span(name::init_IRQ);
-    interrupt_controller::init(fdt)
+    machine.init_irq()
 }
 
-/// The timer. This CPU's is a step.
-fn time_init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+fn time_init(machine: &Machine) -> Result<(), &'static str> {
     let _span = trace::span(name::time_init);
-    timer::init(fdt)
+    machine.time_init()
 }
 
 /// The STARTING steps, which the boot CPU goes through like all others. (Linux calls each when its driver is set up.)
@@ -161,7 +112,7 @@ fn kernel_init(mut boot: Boot) {
     #[cfg(feature = "faults")]
     proofs.extend(crate::fault::run_script());
     if boot.options.console {
-        crate::console::run_until_exit(&boot.fdt, &reasons);
+        crate::console::run_until_exit(&boot.machine, &reasons);
     }
     let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
     power::exit(u8::from(!passed))

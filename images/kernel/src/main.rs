@@ -4,8 +4,8 @@
 //! In the order of the boot:
 //!
 //! - [`init`]: the boot CPU, from `start_kernel` to the init thread;
-//! - [`acpi`]: what ACPI says of CPUs, if it is asked; [`cpu_ops`]: the ways to start them;
-//! - [`smp`]: which CPUs there are, what they own, how they are brought up, and [`spin_table`]: those that wait in pens;
+//! - [`arch`]: what differs between architectures: who describes the machine, how CPUs are started, where they enter;
+//! - [`smp`]: which CPUs there are, what they own, how they are brought up;
 //! - [`hotplug`]: how they come and go afterwards, and [`steps`]: what each subsystem does to them;
 //! - [`secondary`]: a new CPU, from its entry to its idle thread;
 //! - [`proof`]: interrupts, timers and work on every CPU;
@@ -18,9 +18,8 @@
 
 extern crate alloc;
 
-mod acpi;
+mod arch;
 mod console;
-mod cpu_ops;
 mod cpuinfo;
 #[cfg(feature = "faults")]
 mod fault;
@@ -33,5 +32,4 @@ mod report;
 mod secondary;
 mod smp;
 mod soak;
-mod spin_table;
 mod steps;

@@ -5,12 +5,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use reveille::{CpuIndex, CpuMask};
 use reveille_runtime::arch::timer;
 use reveille_runtime::cpus::SMP;
+use reveille_runtime::lock::SharedU64;
 use reveille_runtime::per_cpu::smp_processor_id;
 use reveille_runtime::thread::{Completion, Thread};
 use reveille_runtime::{clock, ipi, thread};
@@ -92,7 +93,7 @@ fn note_answer(cpu: u32) {
 struct Work {
     ran_on: AtomicU32,
     timer_interrupts: AtomicU32,
-    sum: AtomicU64,
+    sum: SharedU64,
 }
 
 /// Starts a thread on each CPU, which sleeps by its CPU's timer and does its share of the job.
@@ -130,7 +131,7 @@ fn do_work(work: &Work, position: u64, share: u64, deadline: u64) {
     }
     work.timer_interrupts.store(interrupts(), Ordering::Relaxed);
     let sum = (position..NUMBERS).step_by(share as usize).fold(0_u64, |sum, n| sum.wrapping_add(n.wrapping_mul(n)));
-    work.sum.store(sum, Ordering::Release);
+    work.sum.set(sum);
 }
 
 fn timers(workers: &[(CpuIndex, Arc<Work>, Arc<Thread>)], silent: &CpuMask) -> Proof {
@@ -152,7 +153,7 @@ fn timers(workers: &[(CpuIndex, Arc<Work>, Arc<Thread>)], silent: &CpuMask) -> P
 }
 
 fn job(workers: &[(CpuIndex, Arc<Work>, Arc<Thread>)], silent: &CpuMask) -> Proof {
-    let sum = workers.iter().fold(0_u64, |sum, (_, work, _)| sum.wrapping_add(work.sum.load(Ordering::Acquire)));
+    let sum = workers.iter().fold(0_u64, |sum, (_, work, _)| sum.wrapping_add(work.sum.get()));
     // The sum of the squares of 0..n in closed form; 128 bits, then as the workers wrap.
     let n = u128::from(NUMBERS);
     let expected = ((n - 1) * n * (2 * n - 1) / 6) as u64;

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use reveille::trace::{Event, Kind, Name};
-use reveille::{Cpu, CpuIndex, Outcome};
+use reveille::{Cpu, CpuIndex, HwId, Outcome};
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::{clock, console, println, trace};
-use reveille_trace_format::{self as format, Phase, Record};
+use reveille_trace_format::{self as format, Phase, Record, SCHEMA};
 
+use crate::arch::spans;
 use crate::cpuinfo;
 use crate::hotplug::hotplug;
 use crate::names::{name, text};
@@ -17,10 +18,21 @@ use crate::proof::Proof;
 use crate::smp::{BroughtUp, Setup};
 
 /// Where a CPU is that has claimed its kick and has begun with no step.
-const EARLY: &str = text(name::__secondary_switched);
+const EARLY: &str = text(spans::BEFORE_STARTING);
 
 /// The work for a bring-up that is done before the bring-up itself.
-const PREPARING: [Name; 2] = [name::smp_init_cpus, name::setup_per_cpu_areas];
+const PREPARING: [Name; 2] = [spans::INIT_CPUS, name::setup_per_cpu_areas];
+
+/// Tells the host who boots.
+pub fn tell_boot(boot_cpu: HwId, entry_level: u8) {
+    console::tell_host(&Record::Boot {
+        schema: SCHEMA,
+        image: "kernel",
+        version: env!("CARGO_PKG_VERSION"),
+        entry_level,
+        boot_hw_id: boot_cpu.0,
+    });
+}
 
 /// What there is to say about each CPU, by its index, when the boot is over. CPUs may come and go before it is told.
 pub fn reasons(brought_up: &BroughtUp) -> Vec<Option<String>> {

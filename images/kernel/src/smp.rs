@@ -6,27 +6,22 @@
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU64;
+use core::cell::Cell;
 
-use dtoolkit::fdt::Fdt;
-use reveille::topology::{FdtOptions, Findings, LeftOut};
+use reveille::topology::{Findings, LeftOut};
 use reveille::{
     CallError, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Plan, Platform, Summary, Topology,
 };
-use reveille_aarch64::AFFINITY_MASK;
-use reveille_aarch64::boot_table::Start;
 use reveille_runtime::arch::interrupts;
 use reveille_runtime::cpus::{self, SMP};
-use reveille_runtime::{clock, console, per_cpu, println, thread, trace};
+use reveille_runtime::{clock, console, println, trace};
 use reveille_trace_format::Record;
 use spin::{Mutex, MutexGuard, Once};
 
-use crate::cpu_ops::{self, Methods};
+use crate::arch::spans;
 use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::options::Options;
-use crate::secondary::secondary_start_kernel;
-use crate::spin_table;
 
 static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 static PLAN: Once<Plan<'static>> = Once::new();
@@ -38,6 +33,9 @@ pub struct Setup {
     /// Whether a CPU was left out because the description of the machine is wrong.
     pub faults: bool,
 }
+
+/// The enable methods of this machine, in the order in which the topology counts them.
+pub type Methods = Vec<&'static dyn EnableMethod>;
 
 /// What describes the CPUs of the machine.
 pub trait CpuSource {
@@ -58,28 +56,9 @@ pub trait CpuSource {
     ) -> Result<Findings, String>;
 }
 
-impl CpuSource for Fdt<'_> {
-    const NAME: &'static str = "devicetree";
-
-    fn parse_and_init_cpus(
-        &self,
-        topology: &mut Topology,
-        boot_cpu: HwId,
-        options: &Options,
-        methods: &Methods,
-        left_out: &mut dyn FnMut(LeftOut<'_>),
-    ) -> Result<Findings, String> {
-        let _span = trace::span(name::of_parse_and_init_cpus);
-        let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
-        let nr_cpus = options.smp.nr_cpus;
-        let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus };
-        topology.read_fdt(self, &fdt_options, left_out).map_err(|error| error.to_string())
-    }
-}
-
 /// Reads the CPUs from `source` and enters those with a usable method into the possible mask.
 pub fn smp_init_cpus<S: CpuSource>(source: &S, boot_cpu: HwId, options: &Options, methods: Methods) -> Setup {
-    let _span = trace::span(name::smp_init_cpus);
+    let _span = trace::span(spans::INIT_CPUS);
     let mut topology = TOPOLOGY.lock();
     let mut faults = false;
     let read = source.parse_and_init_cpus(&mut topology, boot_cpu, options, &methods, &mut |left_out| {
@@ -138,11 +117,6 @@ pub fn method(cpu: &Cpu) -> Option<&'static dyn EnableMethod> {
     plan().methods.get(usize::from(cpu.method?.0)).copied()
 }
 
-/// Whether `cpu` waits in a pen until it is started.
-pub fn comes_from_a_pen(cpu: CpuIndex) -> bool {
-    method(&cpus::topology().cpus()[cpu.get()]).is_some_and(|method| method.name() == spin_table::NAME)
-}
-
 /// What the bring-up came to.
 pub struct BroughtUp {
     /// How many CPUs were asked for, and how many of them are online.
@@ -183,20 +157,14 @@ pub struct Control {
     /// What is done in every turn of a wait.
     relax: fn(),
     /// When its turn came, in nanoseconds.
-    pub began: AtomicU64,
+    pub began: Cell<u64>,
 }
 
 impl Control {
     /// One that does `relax` while it waits.
     pub const fn new(relax: fn()) -> Self {
-        Self { relax, began: AtomicU64::new(0) }
+        Self { relax, began: Cell::new(0) }
     }
-}
-
-/// The spans that lead to the call of the enable method, outermost first, with the method's own.
-fn kick_spans(cpu: CpuIndex) -> [reveille::trace::Name; 5] {
-    let boot = if comes_from_a_pen(cpu) { name::smp_spin_table_cpu_boot } else { name::cpu_psci_cpu_boot };
-    [name::cpu_up, name::bringup_cpu, name::__cpu_up, name::boot_secondary, boot]
 }
 
 impl Platform for Control {
@@ -218,13 +186,13 @@ impl Platform for Control {
         let now = reveille_runtime::arch::timer::ticks();
         match event {
             Event::Kick => {
-                for span in kick_spans(cpu) {
+                for span in spans::kick(cpu) {
                     trace::record_at(now, reveille::trace::Kind::Begin, span, target);
                 }
                 trace::record_at(now, reveille::trace::Kind::Instant, name::kick, target);
             }
             Event::Kicked => {
-                for span in kick_spans(cpu).into_iter().rev() {
+                for span in spans::kick(cpu).into_iter().rev() {
                     trace::record_at(now, reveille::trace::Kind::End, span, 0);
                 }
             }
@@ -233,32 +201,7 @@ impl Platform for Control {
     }
 }
 
-/// Writes what `cpu`, which has an idle thread and a per-CPU area, boots from. Once: what it boots from never changes.
-///
-/// # Errors
-/// There is no boot table.
-pub fn write_boot_record(cpu: CpuIndex) -> Result<(), &'static str> {
-    let table = cpu_ops::boot_table().ok_or("there is no boot table")?;
-    if table.is_set(cpu) {
-        return Ok(());
-    }
-    let start = Start {
-        hw_id: cpus::hw_id(cpu),
-        claim: SMP.claim_word(cpu),
-        entry: secondary_start_kernel,
-        stack_top: thread::fork_idle(cpu)? as u64,
-        thread_pointer: per_cpu::offset(cpu) as u64,
-        argument: 0,
-    };
-    // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
-    // tables that the boot table was sealed with, and the claim word is in a static.
-    unsafe { table.set(cpu, &start) }.map_err(|_| "the boot record is written already")
-}
-
 /// The end of a CPU that nobody waits for: what it owns stays its own.
 pub fn park() -> ! {
-    let _masked = interrupts::mask();
-    loop {
-        interrupts::wait();
-    }
+    interrupts::sleep_for_ever()
 }

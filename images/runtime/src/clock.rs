@@ -1,23 +1,23 @@
 //! Time since the image was entered.
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use reveille::Instant;
 
 use crate::arch::timer;
+use crate::lock::SharedU64;
 
-static ORIGIN: AtomicU64 = AtomicU64::new(0);
+static ORIGIN: SharedU64 = SharedU64::new(0);
 
 /// Nanoseconds are counted from `ticks` of the counter on.
 pub fn set_origin(ticks: u64) {
-    ORIGIN.store(ticks, Ordering::Relaxed);
+    ORIGIN.set(ticks);
 }
 
 /// The moment at which the counter stood at `ticks`.
 #[must_use]
 pub fn instant_of(ticks: u64) -> Instant {
-    let since = ticks.saturating_sub(ORIGIN.load(Ordering::Relaxed));
+    let since = ticks.saturating_sub(ORIGIN.get());
     timer::instant(since)
 }
 

@@ -1,4 +1,5 @@
-//! The console: the UART that the devicetree's `/chosen/stdout-path` names, as the firmware or boot loader has set it up.
+//! The console: whatever UART the machine has for it, as the firmware or boot loader has set it up. With a devicetree that is the one
+//! which `/chosen/stdout-path` names ([`find`]).
 
 mod input;
 mod ns16550;
@@ -19,14 +20,19 @@ use crate::devicetree;
 use crate::lock::IrqLock;
 
 /// What a UART's driver does.
-trait Uart: Send {
+pub trait Uart: Send {
     /// Sends `byte`, once there is room for it.
     fn send(&mut self, byte: u8);
+
+    /// Sends all `bytes`.
+    fn send_all(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.send(byte));
+    }
 
     /// The next byte that has come, if there is one.
     fn receive(&mut self) -> Option<u8>;
 
-    /// Has it interrupt while there is something to receive.
+    /// Has it interrupt while there is something to receive, if it can.
     fn enable_receive_interrupt(&mut self);
 }
 
@@ -45,11 +51,14 @@ struct Console(Box<dyn Uart>);
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if byte == b'\n' {
-                self.0.send(b'\r');
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n') {
+                Some(line) => {
+                    self.0.send_all(line.as_bytes());
+                    self.0.send_all(b"\r\n");
+                }
+                None => self.0.send_all(line.as_bytes()),
             }
-            self.0.send(byte);
         }
         Ok(())
     }
@@ -57,18 +66,21 @@ impl Write for Console {
 
 static CONSOLE: IrqLock<Option<Console>> = IrqLock::new(None);
 
-/// Finds and maps the console. Until then, and where there is none, output is lost.
+/// From here on the console is `uart`. Until then output is lost.
+pub fn init(uart: Box<dyn Uart>) {
+    *CONSOLE.lock() = Some(Console(uart));
+}
+
+/// Finds and maps the console that the devicetree names.
 ///
 /// # Errors
 /// Why there is no console.
-pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+pub fn find(fdt: &Fdt<'_>) -> Result<Box<dyn Uart>, &'static str> {
     let node = devicetree::stdout(fdt).ok_or("the devicetree names no console")?;
     let is_for = |driver: &&Driver| driver.compatible.iter().any(|name| node.is_compatible(name));
     let driver = DRIVERS.iter().find(is_for).ok_or("there is no driver for the console")?;
     let registers = devicetree::physical_regions(fdt, node).next().ok_or("the console has no registers")?;
-    let uart = (driver.new)(node, registers)?;
-    *CONSOLE.lock() = Some(Console(uart));
-    Ok(())
+    (driver.new)(node, registers)
 }
 
 /// Maps `registers`, of which a driver needs `size` bytes.

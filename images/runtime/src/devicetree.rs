@@ -7,23 +7,23 @@ use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
 use reveille::topology::open_fdt;
 
-use crate::arch::head::BootArguments;
-use crate::arch::memory_map;
+use crate::arch::memory_map::{self, PAGE};
+use crate::memory::Ranges;
 
 /// How deep nodes may nest before the rest is left unseen.
 const MAX_DEPTH: usize = 16;
 
-/// The devicetree that was handed over, or the one at the first address of `known` (where boards keep one for images that are
+/// The devicetree that was handed over at `address` (0 where none was), or the one at the first address of `known` (where boards keep one for images that are
 /// handed none) that holds one.
 ///
 /// # Errors
 /// There is none.
-pub fn find(arguments: &BootArguments, known: impl Iterator<Item = usize>) -> Result<Fdt<'static>, &'static str> {
-    // The first translation tables map the GiB of the image, and that of the devicetree where one was handed over.
-    let is_mapped = |address: &usize| address >> 30 == memory_map::image().start >> 30;
+pub fn find(address: usize, known: impl Iterator<Item = usize>) -> Result<Fdt<'static>, &'static str> {
+    // The first translation tables also map where the devicetree is that was handed over.
+    let is_mapped = |address: &usize| memory_map::first_mapped().contains(address);
     // SAFETY: mapped, as the comment above says; no boot loader puts a devicetree where a GiB ends.
     let at = |address| unsafe { at(address) };
-    match arguments.devicetree {
+    match address {
         0 => known.filter(is_mapped).map(at).find(Result::is_ok).unwrap_or(Err("no devicetree was handed over")),
         address => at(address),
     }
@@ -51,6 +51,48 @@ unsafe fn at(address: usize) -> Result<Fdt<'static>, &'static str> {
     // SAFETY: the caller says that it is mapped whole.
     let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, size as usize) };
     open_fdt(bytes).map_err(|_| "the devicetree is damaged")
+}
+
+/// The machine's memory, and what of it is somebody's: the devicetree, the initrd, and what the devicetree reserves.
+///
+/// # Errors
+/// There is more of it than fits.
+pub fn memory(fdt: &Fdt<'_>) -> Result<(Ranges, Ranges), &'static str> {
+    let mut ram = Ranges::new();
+    for node in fdt.root().children().filter(|node| node.name_without_address() == "memory") {
+        for region in regions(node).filter(|_| is_available(&node)) {
+            ram.push(region.start.next_multiple_of(PAGE)..region.end & !(PAGE - 1))?;
+        }
+    }
+    Ok((ram, reserved(fdt)?))
+}
+
+fn reserved(fdt: &Fdt<'_>) -> Result<Ranges, &'static str> {
+    let mut reserved = Ranges::new();
+    reserved.push(fdt.data().as_ptr_range().start.addr()..fdt.data().as_ptr_range().end.addr())?;
+    for reservation in fdt.memory_reservations() {
+        let end = reservation.address().saturating_add(reservation.size());
+        reserved.push(reservation.address() as usize..end as usize)?;
+    }
+    if let Some(node) = fdt.find_node("/reserved-memory") {
+        for region in node.children().flat_map(regions) {
+            reserved.push(region)?;
+        }
+    }
+    let initrd = chosen_address(fdt, "linux,initrd-start");
+    if let (Some(start), Some(end)) = (initrd, chosen_address(fdt, "linux,initrd-end")) {
+        reserved.push(start..end)?;
+    }
+    Ok(reserved)
+}
+
+/// The interrupt of the console that `/chosen/stdout-path` names.
+///
+/// # Errors
+/// There is none that is known.
+pub fn console_interrupt(fdt: &Fdt<'_>) -> Result<Interrupt, &'static str> {
+    let node = stdout(fdt).ok_or("the devicetree names no console")?;
+    interrupt(fdt, node, 0).ok_or("the console has no interrupt")
 }
 
 /// The first available node, parents before children, for which `wanted` holds.

@@ -2,14 +2,13 @@
 
 use alloc::vec::Vec;
 
-use dtoolkit::fdt::Fdt;
 use reveille::{CpuIndex, HwId};
 
 use crate::cpus::next_active;
 use crate::ipi::Ipi;
 use crate::lock::IrqLock;
 use crate::per_cpu::smp_processor_id;
-use crate::{arch, devicetree, ipi, thread};
+use crate::{devicetree, ipi, thread};
 
 /// What a CPU was interrupted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +64,9 @@ pub trait InterruptController: Sync {
 
 static CONTROLLER: spin::Once<&'static dyn InterruptController> = spin::Once::new();
 
-/// Finds the machine's interrupt controller in the devicetree, and resets what of it all CPUs share.
-///
-/// # Errors
-/// What is missing or cannot be mapped.
-pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
-    CONTROLLER.try_call_once(|| arch::interrupt_controllers::init(fdt)).map(|_| ())
+/// From here on `controller` is the machine's. The first one stays.
+pub fn set(controller: &'static dyn InterruptController) {
+    CONTROLLER.call_once(|| controller);
 }
 
 fn controller() -> &'static dyn InterruptController {

@@ -1,4 +1,5 @@
-//! [`IrqLock`]: a spin lock that interrupt handlers may take too.
+//! [`IrqLock`]: a spin lock that interrupt handlers may take too. [`SharedU64`]: a number that is wider than what some CPUs change in
+//! one step.
 
 use core::ops::{Deref, DerefMut};
 
@@ -74,5 +75,54 @@ impl<T> Deref for IrqGuard<'_, T> {
 impl<T> DerefMut for IrqGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
+    }
+}
+
+/// A 64-bit number that all CPUs and interrupt handlers may read and change, also where CPUs have no 64-bit atomics. It orders nothing
+/// else.
+pub struct SharedU64(
+    #[cfg(target_has_atomic = "64")] core::sync::atomic::AtomicU64,
+    #[cfg(not(target_has_atomic = "64"))] IrqLock<u64>,
+);
+
+impl Default for SharedU64 {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+#[cfg(target_has_atomic = "64")]
+impl SharedU64 {
+    /// The number `value`.
+    pub const fn new(value: u64) -> Self {
+        Self(core::sync::atomic::AtomicU64::new(value))
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Makes it `value`.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+impl SharedU64 {
+    /// The number `value`.
+    pub const fn new(value: u64) -> Self {
+        Self(IrqLock::new(value))
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        *self.0.lock()
+    }
+
+    /// Makes it `value`.
+    pub fn set(&self, value: u64) {
+        *self.0.lock() = value;
     }
 }

@@ -6,12 +6,9 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use buddy_system_allocator::Heap;
-use dtoolkit::Node;
-use dtoolkit::fdt::Fdt;
 use reveille::MAX_CPUS;
 
 use crate::arch::memory_map::{self, PAGE, STACK_SLOT};
-use crate::devicetree;
 use crate::lock::IrqLock;
 
 /// Blocks of up to 2 GiB.
@@ -84,19 +81,25 @@ impl Drop for Stack {
     }
 }
 
-/// A list of ranges of fixed size, for the time before there is a heap.
-struct Ranges {
+/// A list of ranges of memory, of fixed size, for the time before there is a heap.
+pub struct Ranges {
     ranges: [Range<usize>; MAX_RANGES],
     count: usize,
 }
 
 impl Ranges {
-    const fn new() -> Self {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { ranges: [const { 0..0 }; MAX_RANGES], count: 0 }
     }
 
-    fn push(&mut self, range: Range<usize>) -> Result<(), &'static str> {
-        let place = self.ranges.get_mut(self.count).ok_or("the devicetree has more memory ranges than fit")?;
+    /// Adds `range`, unless it is empty.
+    ///
+    /// # Errors
+    /// The list is full.
+    pub fn push(&mut self, range: Range<usize>) -> Result<(), &'static str> {
+        let place = self.ranges.get_mut(self.count).ok_or("the machine has more memory ranges than fit")?;
         if range.start < range.end {
             *place = range;
             self.count += 1;
@@ -109,22 +112,20 @@ impl Ranges {
     }
 }
 
-/// Finds the machine's memory, gives the image the largest free part of the GiB that it lies in (which its first translation
-/// tables map) as heap and stacks, and goes over to the final translation tables.
+impl Default for Ranges {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Gives the image the largest free part of `ram` that its first translation tables map, as heap and stacks, and goes over to the
+/// final translation tables. Of the memory, `reserved` is somebody's; the image itself need not be named there.
 ///
 /// # Errors
 /// What makes that impossible.
-pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
-    let mut ram = Ranges::new();
-    for node in fdt.root().children().filter(|node| node.name_without_address() == "memory") {
-        for region in devicetree::regions(node).filter(|_| devicetree::is_available(&node)) {
-            ram.push(region.start.next_multiple_of(PAGE)..region.end & !(PAGE - 1))?;
-        }
-    }
-    let reserved = reserved(fdt)?;
-    let image = memory_map::image();
-    let gibibyte = image.start & !((1 << 30) - 1);
-    let mapped = gibibyte..gibibyte + (1 << 30);
+pub fn init(ram: &Ranges, mut reserved: Ranges) -> Result<(), &'static str> {
+    reserved.push(memory_map::image())?;
+    let mapped = memory_map::first_mapped();
     let free =
         largest_gap(ram.as_slice(), reserved.as_slice(), &mapped).ok_or("there is no free memory near the image")?;
 
@@ -139,27 +140,6 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
 
     let boot_stack_guard = memory_map::boot_stack().start..memory_map::boot_stack().start + PAGE;
     memory_map::init(ram.as_slice(), &[stacks, boot_stack_guard]).map_err(|_| "the memory cannot be mapped")
-}
-
-/// What of the memory is somebody's: the image, the devicetree, the initrd, and what the devicetree reserves.
-fn reserved(fdt: &Fdt<'_>) -> Result<Ranges, &'static str> {
-    let mut reserved = Ranges::new();
-    reserved.push(memory_map::image())?;
-    reserved.push(fdt.data().as_ptr_range().start.addr()..fdt.data().as_ptr_range().end.addr())?;
-    for reservation in fdt.memory_reservations() {
-        let end = reservation.address().saturating_add(reservation.size());
-        reserved.push(reservation.address() as usize..end as usize)?;
-    }
-    if let Some(node) = fdt.find_node("/reserved-memory") {
-        for region in node.children().flat_map(devicetree::regions) {
-            reserved.push(region)?;
-        }
-    }
-    let initrd = devicetree::chosen_address(fdt, "linux,initrd-start");
-    if let (Some(start), Some(end)) = (initrd, devicetree::chosen_address(fdt, "linux,initrd-end")) {
-        reserved.push(start..end)?;
-    }
-    Ok(reserved)
 }
 
 /// The largest part of `ram` within `bounds` that none of `reserved` touches, in whole pages.

@@ -23,9 +23,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let _masked = interrupts::mask();
     if PANICKED.swap(true, Ordering::AcqRel) {
         // Another CPU, or this one before, is at it.
-        loop {
-            interrupts::wait();
-        }
+        interrupts::sleep_for_ever();
     }
     let cpu = smp_processor_id();
     match info.location() {

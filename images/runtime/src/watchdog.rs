@@ -4,12 +4,13 @@
 //! each CPU that is watched looks now and then, by its timer, at the next one (Linux's buddy detector), and at itself. It
 //! costs an idle CPU one interrupt in a fifth of the threshold.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
 
 use reveille::{CpuIndex, MAX_CPUS, SharedCpuMask};
 
 use crate::arch::timer;
+use crate::lock::SharedU64;
 use crate::per_cpu::smp_processor_id;
 use crate::{clock, console, thread};
 
@@ -20,9 +21,9 @@ static LOCKUPS: AtomicU32 = AtomicU32::new(0);
 
 crate::per_cpu! {
     /// When the CPU last came out of an interrupt and looked for a thread to run, by the counter.
-    static ALIVE: AtomicU64 = AtomicU64::new(0);
+    static ALIVE: SharedU64 = SharedU64::new(0);
     /// When the CPU next looks at itself and another.
-    static CHECK_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+    static CHECK_AT: SharedU64 = SharedU64::new(u64::MAX);
     /// Its lockup was reported, and is not over.
     static REPORTED: AtomicBool = AtomicBool::new(false);
 }
@@ -45,7 +46,7 @@ fn threshold() -> Duration {
 /// Has this CPU, which takes its timer's interrupts, watch and be watched. The caller is bound to it, or masks interrupts.
 pub fn start() {
     touch();
-    CHECK_AT.store(clock::ticks_after(threshold() / 5), Ordering::Relaxed);
+    CHECK_AT.set(clock::ticks_after(threshold() / 5));
     REPORTED.store(false, Ordering::Relaxed);
     WATCHED.insert(smp_processor_id());
     thread::reprogram_timer();
@@ -54,18 +55,18 @@ pub fn start() {
 /// Has this CPU neither watch nor be watched. The caller as in [`start`].
 pub fn stop() {
     WATCHED.remove(smp_processor_id());
-    CHECK_AT.store(u64::MAX, Ordering::Relaxed);
+    CHECK_AT.set(u64::MAX);
     thread::reprogram_timer();
 }
 
 /// When this CPU's timer must fire at the latest.
 pub(crate) fn check_at() -> u64 {
-    CHECK_AT.load(Ordering::Relaxed)
+    CHECK_AT.get()
 }
 
 /// This CPU is about to look for a thread to run.
 pub(crate) fn touch() {
-    ALIVE.store(timer::ticks(), Ordering::Relaxed);
+    ALIVE.set(timer::ticks());
 }
 
 /// This CPU's timer has fired, at `now`.
@@ -73,9 +74,9 @@ pub(crate) fn timer_interrupt(now: u64) {
     if now < check_at() {
         return;
     }
-    CHECK_AT.store(clock::ticks_after(threshold() / 5), Ordering::Relaxed);
+    CHECK_AT.set(clock::ticks_after(threshold() / 5));
     let limit = clock::ticks_after(threshold()) - timer::ticks();
-    let age = |cpu: CpuIndex| now.saturating_sub(ALIVE.of(cpu).load(Ordering::Relaxed));
+    let age = |cpu: CpuIndex| now.saturating_sub(ALIVE.of(cpu).get());
     let is_stuck = |cpu: &CpuIndex| age(*cpu) > limit;
     let own = smp_processor_id();
     if is_stuck(&own) {

@@ -61,9 +61,7 @@ extern "C" fn entry(context: u64, _argument: u64, _times: &EntryTimes) -> ! {
         // Given up or not, it sleeps.
         let _ = SMP.claimed(context).online();
     }
-    loop {
-        interrupts::wait();
-    }
+    interrupts::sleep_for_ever()
 }
 
 /// Brings all CPUs up.

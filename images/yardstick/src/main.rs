@@ -46,10 +46,11 @@ fn image_main(arguments: BootArguments) -> ! {
 
 fn run(arguments: &BootArguments) -> Result<(), &'static str> {
     let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
-    let fdt = devicetree::find(arguments, known)?;
+    let fdt = devicetree::find(arguments.devicetree, known)?;
     power::use_semihosting();
-    memory::init(&fdt)?;
-    console::init(&fdt)?;
+    let (ram, reserved) = devicetree::memory(&fdt)?;
+    memory::init(&ram, reserved)?;
+    console::init(console::find(&fdt)?);
     console::tell_host(&Record::Boot {
         schema: SCHEMA,
         image: "yardstick",

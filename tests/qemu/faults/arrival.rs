@@ -145,7 +145,7 @@ fn at_el2(stand: &Stand) -> Result<(), String> {
     run.booted().expect(run.report()?.entry_level == 2, "it should be entered at EL2")?;
     let parked = "untouched; at offline, Abandoned, firmware says OFF";
     run.answer(1)?.expect_text(parked)?;
-    run.answer(2)?.expect_text("untouched; at clocksource/arm/arch_timer:starting, Stuck, firmware says OFF")?;
+    run.answer(2)?.expect_text("untouched; at clockevents:starting, Stuck, firmware says OFF")?;
     run.answer(3)?.expect_done(OFFLINE)?;
     run.answer(4)?.expect_text(&format!("untouched; {OFFLINE}"))?;
     (5..9).try_for_each(|on| run.answer(on)?.expect_done(ONLINE))

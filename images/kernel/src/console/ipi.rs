@@ -3,11 +3,12 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use reveille::{CpuIndex, CpuMask};
 use reveille_runtime::arch::timer;
+use reveille_runtime::lock::SharedU64;
 use reveille_runtime::thread::Completion;
 use reveille_runtime::{clock, ipi};
 
@@ -17,7 +18,7 @@ use crate::smp;
 static ASKED: AtomicU32 = AtomicU32::new(0);
 /// The number of the last question that was answered, and when it was, on the clock of the CPU that answered.
 static ANSWERED: AtomicU32 = AtomicU32::new(0);
-static ANSWERED_AT: AtomicU64 = AtomicU64::new(0);
+static ANSWERED_AT: SharedU64 = SharedU64::new(0);
 static ANSWER: Completion = Completion::new();
 
 /// Interrupts each of `cpus`, one after the other.
@@ -37,7 +38,7 @@ fn interrupt_one(cpu: CpuIndex) -> String {
     // An answer that came too late for its question counts for none.
     while ANSWER.wait(deadline).is_ok() {
         if ANSWERED.load(Ordering::Acquire) == number {
-            let answered = clock::instant_of(ANSWERED_AT.load(Ordering::Relaxed));
+            let answered = clock::instant_of(ANSWERED_AT.get());
             return format!("CPU {cpu} was interrupted after {}", Took(answered.nanos_since(clock::instant_of(sent))));
         }
     }
@@ -46,7 +47,7 @@ fn interrupt_one(cpu: CpuIndex) -> String {
 
 /// On the CPU that was interrupted.
 fn answer(number: u32) {
-    ANSWERED_AT.store(timer::ticks(), Ordering::Relaxed);
+    ANSWERED_AT.set(timer::ticks());
     ANSWERED.store(number, Ordering::Release);
     ANSWER.complete();
 }

@@ -2,12 +2,13 @@
 //! that the entry code writes to.
 
 use reveille::CpuIndex;
-use reveille_aarch64::boot_table::EntryTimes;
 use reveille_runtime::thread;
+
+use crate::arch::fault::LEFT_BY_ENTRY_CODE;
 
 /// In place of what the entry code leaves at the top of a stack.
 const MARK: [u64; 6] = [0x6d61_726b_6564_2121; 6];
-const _: () = assert!(size_of_val(&MARK) >= size_of::<EntryTimes>());
+const _: () = assert!(size_of_val(&MARK) >= LEFT_BY_ENTRY_CODE);
 
 fn place(cpu: CpuIndex) -> Option<*mut [u64; 6]> {
     let top = thread::fork_idle(cpu).ok().filter(|&top| top != 0)?;

@@ -8,7 +8,8 @@ use reveille_runtime::arch::interrupts;
 use reveille_sim::fault::{FaultKind, StepName};
 
 use super::spec::Kind;
-use super::{firmware, sleep_for_ever, stubs, take};
+use super::{sleep_for_ever, take};
+use crate::arch;
 use crate::hotplug::hotplug;
 use crate::smp;
 
@@ -77,7 +78,7 @@ fn misbehave(step: &Step<'_>, cpu: CpuIndex, direction: Direction) -> Result<(),
         Mishap::ArrivesAgain => {
             // The context is this CPU's, and no interrupt comes between.
             let _masked = interrupts::mask();
-            stubs::arrive_again(firmware::context_of_this_cpu())
+            arch::fault::arrive_again()
         }
     }
 }

@@ -6,8 +6,8 @@ use reveille::hotplug::{Section, Step, StepError};
 use reveille_runtime::{thread, trace};
 
 use super::{EIO, ENOMEM, fail, order};
+use crate::arch;
 use crate::hotplug::STEPS;
-use crate::smp;
 
 // What is made once stays: a CPU that comes again finds it.
 #[distributed_slice(STEPS)]
@@ -30,5 +30,5 @@ fn write_boot_record(cpu: CpuIndex) -> Result<(), StepError> {
     if cpu.is_boot() {
         return Ok(());
     }
-    smp::write_boot_record(cpu).map_err(|reason| fail(cpu, EIO, reason))
+    arch::write_boot_record(cpu).map_err(|reason| fail(cpu, EIO, reason))
 }

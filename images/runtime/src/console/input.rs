@@ -5,7 +5,6 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
-use dtoolkit::fdt::Fdt;
 use reveille::CpuIndex;
 
 use super::CONSOLE;
@@ -47,13 +46,11 @@ static RECEIVED: IrqLock<Received> = IrqLock::new(Received { bytes: [0; CAPACITY
 static ARRIVED: Completion = Completion::new();
 static HAS_INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-/// Has the UART interrupt `cpu` when something is typed. The interrupt controller is initialised.
+/// Has the UART interrupt `cpu`, by this interrupt, when something is typed. The interrupt controller is initialised.
 ///
 /// # Errors
 /// Why it cannot; the console can be read all the same.
-pub fn init_input(fdt: &Fdt<'_>, cpu: CpuIndex) -> Result<(), &'static str> {
-    let node = devicetree::stdout(fdt).ok_or("the devicetree names no console")?;
-    let interrupt = devicetree::interrupt(fdt, node, 0).ok_or("the console has no interrupt")?;
+pub fn init_input(interrupt: devicetree::Interrupt, cpu: CpuIndex) -> Result<(), &'static str> {
     interrupt_controller::request(interrupt, cpu, interrupted)?;
     if let Some(console) = CONSOLE.lock().as_mut() {
         console.0.enable_receive_interrupt();

@@ -50,8 +50,16 @@ pub fn take_pending() {
     unsafe { asm!("msr daifclr, #2", "isb", "msr daifset, #2", options(nostack)) };
 }
 
-/// Sleeps until an interrupt is pending; with interrupts masked it is not taken yet.
+/// With interrupts masked: sleeps until one is pending. It may have been taken when this returns, with interrupts masked again.
 pub fn wait() {
     // SAFETY: DSB and WFI have no effect on memory.
     unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Sleeps, and takes no interrupt any more.
+pub fn sleep_for_ever() -> ! {
+    let _masked = mask();
+    loop {
+        wait();
+    }
 }

@@ -54,6 +54,13 @@ pub fn image() -> Range<usize> {
     address_of!(_head)..address_of!(_end)
 }
 
+/// Where the first translation tables map memory: the GiB of the image.
+#[must_use]
+pub fn first_mapped() -> Range<usize> {
+    let gibibyte = image().start & !((1 << 30) - 1);
+    gibibyte..gibibyte + (1 << 30)
+}
+
 /// How far `address` lies from the image's start: its address in the ELF.
 #[must_use]
 pub fn image_offset(address: usize) -> usize {

@@ -29,8 +29,5 @@ pub fn exit(status: u8) -> ! {
         // Returns where firmware refuses; then there is nothing left but to sleep.
         let _ = psci::system_off(conduit);
     }
-    let _masked = interrupts::mask();
-    loop {
-        interrupts::wait();
-    }
+    interrupts::sleep_for_ever()
 }

@@ -46,6 +46,9 @@ pub const FEATURE_REGISTERS: [&str; 8] = [
     "CNTFRQ_EL0",
 ];
 
+/// One of them in which all CPUs must be alike.
+pub const VITAL_REGISTER: &str = FEATURE_REGISTERS[CNTFRQ];
+
 /// Places in [`FEATURE_REGISTERS`].
 const PFR0: usize = 0;
 const MMFR0: usize = 4;

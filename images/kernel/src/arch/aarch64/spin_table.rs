@@ -1,15 +1,22 @@
 //! The enable method `spin-table` under the names of Linux's `smp_spin_table.c`: the library's, with its calls in the trace. Booting
-//! is traced with the kick ([`crate::smp`]).
+//! is traced with the kick ([`super::spans`]).
 
 use reveille::trace::Name;
-use reveille::{CallError, ContextId, Cpu, EnableMethod};
+use reveille::{CallError, ContextId, Cpu, CpuIndex, EnableMethod};
 use reveille_aarch64::spin_table::{MapReleaseWord, SpinTable};
+use reveille_runtime::cpus;
 use reveille_runtime::trace;
 
 use crate::names::name;
+use crate::smp;
 
 /// What devicetrees call it.
-pub const NAME: &str = "spin-table";
+const NAME: &str = "spin-table";
+
+/// Whether `cpu` waits in a pen until it is started.
+pub fn comes_from_a_pen(cpu: CpuIndex) -> bool {
+    smp::method(&cpus::topology().cpus()[cpu.get()]).is_some_and(|method| method.name() == NAME)
+}
 
 /// The method, traced.
 pub struct TracedSpinTable<M>(pub SpinTable<M>);

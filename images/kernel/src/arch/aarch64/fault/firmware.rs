@@ -9,8 +9,9 @@ use reveille_runtime::cpus;
 use reveille_runtime::per_cpu::smp_processor_id;
 use reveille_sim::fault::FaultKind;
 
-use super::spec::Kind;
-use super::{guard, has, let_pass, stubs, take};
+use super::stubs;
+use crate::fault::spec::Kind;
+use crate::fault::{guard, has, let_pass, take};
 
 /// The functions by which firmware tells of a trusted OS, and what it says of one that must stay where it is (DEN0022, 5.9).
 const MIGRATE_INFO_TYPE: u32 = 0x8400_0006;
@@ -22,9 +23,9 @@ const GENERATION: u64 = 1 << 16;
 /// The context id that each CPU was last started with.
 static CONTEXTS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
-/// What this CPU was started with.
-pub fn context_of_this_cpu() -> u64 {
-    CONTEXTS[smp_processor_id().get()].load(Ordering::Relaxed)
+/// Has this CPU enter again, as if it were reset and started as it was the last time. Interrupts are masked.
+pub fn arrive_again() -> ! {
+    stubs::arrive_again(CONTEXTS[smp_processor_id().get()].load(Ordering::Relaxed))
 }
 
 /// The firmware that the devicetree describes, and the faults.
@@ -105,7 +106,7 @@ fn keep_on() -> Option<i64> {
         FaultKind::OffDenied(code) => return Some(code),
         FaultKind::StaysOn(time) => let_pass(time),
         // Of a CPU that runs there is no second one that could arrive: it is this one, after it was off.
-        _ => stubs::arrive_again(context_of_this_cpu()),
+        _ => arrive_again(),
     }
     None
 }

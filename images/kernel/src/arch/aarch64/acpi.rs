@@ -10,10 +10,10 @@ use reveille_aarch64::psci::PsciNode;
 use reveille_runtime::acpi::Tables;
 use reveille_runtime::{println, trace};
 
-use crate::cpu_ops::{Methods, cpu_get_ops};
+use super::cpu_ops::cpu_get_ops;
 use crate::names::name;
 use crate::options::Options;
-use crate::smp::CpuSource;
+use crate::smp::{CpuSource, Methods};
 
 /// The machine, as ACPI describes it.
 pub struct Acpi {

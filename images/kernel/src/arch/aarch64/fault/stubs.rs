@@ -9,7 +9,7 @@ use reveille_aarch64::cache::clean_to_point_of_coherency;
 use reveille_runtime::arch::timer;
 use reveille_runtime::per_cpu::smp_processor_id;
 
-use super::guard;
+use crate::fault::guard;
 
 /// For how many ticks of the counter each CPU is delayed. Read by CPUs whose MMU is off.
 static DELAYS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];

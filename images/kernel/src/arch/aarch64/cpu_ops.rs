@@ -5,7 +5,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use dtoolkit::fdt::Fdt;
 use reveille::EnableMethod;
@@ -18,11 +17,9 @@ use reveille_runtime::arch::{memory_map, power};
 use reveille_runtime::{println, trace};
 use spin::Once;
 
+use super::spin_table::TracedSpinTable;
 use crate::names::name;
-use crate::spin_table::TracedSpinTable;
-
-/// The enable methods of this machine, in the order in which the topology counts them.
-pub type Methods = Vec<&'static dyn EnableMethod>;
+use crate::smp::Methods;
 
 static BOOT_TABLE: Once<BootTable> = Once::new();
 
@@ -83,7 +80,7 @@ fn cpu_psci_ops(node: &PsciNode, table: &BootTable) -> &'static dyn EnableMethod
     #[cfg(not(feature = "faults"))]
     let firmware = node.conduit;
     #[cfg(feature = "faults")]
-    let firmware = crate::fault::FaultyFirmware::new(node);
+    let firmware = super::fault::FaultyFirmware::new(node);
     Box::leak(Box::new(Psci::with_firmware(firmware, node.functions, table.entry_point())))
 }
 
