@@ -92,7 +92,8 @@ pub trait EnableMethod: Sync {
         Err(CallError { call: "cpu_can_disable", code: 0, meaning: "its enable method has no way to switch it off" })
     }
 
-    /// On `cpu` itself, interrupts masked, with nothing left to do: switches it off (Linux's `cpu_die`). Returns only if
+    /// On `cpu` itself, interrupts masked, with nothing left to do: switches it off (Linux's `cpu_die`), or waits for
+    /// [`Self::cpu_kill`]. Returns only if
     /// that is refused, with the code of the refusal ([`Self::die_error`] gives it a name); the CPU is then still on.
     fn cpu_die(&self, cpu: &Cpu) -> i64 {
         let _ = cpu;
@@ -102,6 +103,15 @@ pub trait EnableMethod: Sync {
     /// What the code that [`Self::cpu_die`] returned means.
     fn die_error(&self, code: i64) -> CallError {
         CallError { call: "cpu_die", code, meaning: "refused" }
+    }
+
+    /// Control CPU: whether `cpu`, which has said that it touches nothing more, is off; a method by which a CPU cannot switch itself
+    /// off does that here (Linux's `cpu_kill`). Called again until the answer is [`FirmwareState::Off`] or the deadline has come.
+    ///
+    /// It is also asked of a CPU that got stuck, before a request would bring it up again: a method that stops CPUs from outside
+    /// stops that one too, wherever it is.
+    fn cpu_kill(&self, cpu: &Cpu) -> FirmwareState {
+        self.affinity_info(cpu)
     }
 
     /// What firmware says about `cpu` now.

@@ -1,11 +1,13 @@
 //! Which CPUs a machine has, what they are called, how each is started: [`Topology`].
 //!
-//! [`Topology::read_fdt`] reads it from a devicetree, [`Topology::read_madt`] from ACPI's MADT. Whatever is wrong with these, reading
+//! [`Topology::read_fdt`] reads it from a devicetree, [`Topology::read_madt`] from ACPI's MADT, and [`Topology::probe`] asks for one CPU
+//! after the other. Whatever is wrong with these, reading
 //! ends: a CPU that cannot be used is left out and reported with a [`Reason`], the rest boots.
 
 mod acpi;
 mod blob;
 mod fdt;
+mod probe;
 
 use core::fmt;
 
@@ -14,6 +16,7 @@ use crate::cpu::{CpuIndex, HwId, MAX_CPUS};
 pub use acpi::MadtOptions;
 pub use blob::{FdtError, open_fdt};
 pub use fdt::is_cpu;
+pub use probe::ProbeOptions;
 
 /// Which of the caller's enable methods starts a CPU: an index into the slice that [`Topology::read_fdt`] was given, or what
 /// [`MadtOptions`] said.

@@ -110,6 +110,7 @@ impl World<'_> {
         }
         match stays_on {
             Some(time) => processor.off_at = Some(now.saturating_add(time)),
+            None if self.settings.stopped_from_outside => {}
             None => processor.power = Power::Off,
         }
         processor.used = false;
@@ -173,6 +174,18 @@ impl EnableMethod for World<'_> {
 
     fn die_error(&self, code: i64) -> CallError {
         refusal("CPU_OFF", code)
+    }
+
+    fn cpu_kill(&self, cpu: &Cpu) -> FirmwareState {
+        if !self.settings.stopped_from_outside {
+            return self.affinity_info(cpu);
+        }
+        self.step_aside();
+        if self.state().processors[cpu.index.get()].used {
+            self.violation(&format!("CPU {} is stopped while it runs", cpu.index));
+        }
+        self.state().processors[cpu.index.get()].power = Power::Off;
+        FirmwareState::Off
     }
 
     fn affinity_info(&self, cpu: &Cpu) -> FirmwareState {

@@ -59,6 +59,7 @@ impl<'m> Machine<'m> {
             timeout: Timeout::DEFAULT,
             parking: Parking::Off,
             affinity_info: true,
+            stopped_from_outside: false,
             power_up: 100_000,
             turns: 10_000_000,
         };
@@ -225,6 +226,12 @@ impl<'m> Builder<'m> {
     pub fn affinity_info(mut self, affinity_info: bool) -> Self {
         self.settings.affinity_info = affinity_info;
         self
+    }
+
+    /// CPUs cannot switch themselves off: the control CPU does that, as with Broadcom's CFE, which cannot be asked about CPUs either.
+    pub fn stopped_from_outside(mut self) -> Self {
+        self.settings.stopped_from_outside = true;
+        self.affinity_info(false)
     }
 
     /// How long a CPU takes from its kick to its first instruction, about: 100 µs if nobody says.

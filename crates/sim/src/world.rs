@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub parking: Parking,
     /// Whether firmware can be asked about a CPU.
     pub affinity_info: bool,
+    /// Whether CPUs are switched off by the control CPU, and not by themselves.
+    pub stopped_from_outside: bool,
     /// How long a CPU takes from its kick to its first instruction, about.
     pub power_up: u64,
     /// How many turns the machine runs before it is taken to run for ever.

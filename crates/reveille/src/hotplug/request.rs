@@ -14,6 +14,11 @@ use crate::sync::Ordering;
 use crate::time::Deadline;
 use crate::topology::Cpu;
 
+/// Whether `cpu`, which touches nothing more, or never will again, is off.
+fn kill(plan: &Plan<'_>, cpu: &Cpu) -> FirmwareState {
+    plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.cpu_kill(cpu))
+}
+
 /// A request under way. No other is until it is dropped.
 pub(super) struct Request<'a>(&'a Smp);
 
@@ -151,7 +156,7 @@ impl<'a> Hotplug<'a> {
         let slot = self.smp.hotplug(cpu.index);
         match claim.state() {
             State::Stuck | State::Dead => {
-                let firmware = bringup::ask_firmware(plan, cpu);
+                let firmware = kill(plan, cpu);
                 if firmware != FirmwareState::Off || claim.confirm_off().is_err() {
                     return Err(HotplugError::NotOff(firmware));
                 }
@@ -381,7 +386,7 @@ impl<'a> Hotplug<'a> {
         let mut firmware = FirmwareState::Unknown;
         let ended = wait(platform, deadline, || {
             if claim.state() == State::Dead {
-                firmware = bringup::ask_firmware(plan, cpu);
+                firmware = kill(plan, cpu);
                 let is_off = matches!(firmware, FirmwareState::Off | FirmwareState::Unknown);
                 return (is_off && claim.confirm_off().is_ok()).then_some(Phase::Done);
             }

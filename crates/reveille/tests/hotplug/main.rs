@@ -1,12 +1,13 @@
 //! CPUs that come and go on simulated machines, whose steps and firmware fail as they are told.
 //!
 //! `properties`: whatever fails, and where; `ends`: what a request can come to besides success; `instances`; `held`: CPUs
-//! half-way; `refusals`: what is not even tried. What steps do on one CPU, and which tables there are, is tested beside them.
+//! half-way; `outside`: CPUs that others switch off; `refusals`: what is not even tried. What steps do on one CPU, and which tables there are, is tested beside them.
 #![cfg(not(loom))]
 
 mod ends;
 mod held;
 mod instances;
+mod outside;
 mod properties;
 mod refusals;
 

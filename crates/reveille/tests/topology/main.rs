@@ -1,4 +1,4 @@
-//! What [`reveille::Topology`] makes of devicetrees and MADTs, good and hostile.
+//! What [`reveille::Topology`] makes of devicetrees and MADTs, good and hostile, and of answers.
 #![cfg(not(loom))]
 
 mod blob;
@@ -6,6 +6,7 @@ mod board;
 mod cpu_map;
 mod hostile;
 mod madt;
+mod probe;
 mod trees;
 
 use reveille::topology::{FdtOptions, Findings, MethodIndex, Reason, TopologyError};
