@@ -16,6 +16,8 @@ pub mod cache;
 struct Foreign {
     /// For people.
     name: &'static str,
+    /// About how much there is to download.
+    size: &'static str,
     /// Which packages it may be in: an expression that apt takes. The one with the highest numbers in its name is fetched.
     packages: &'static str,
     /// The folder of the package that it is in.
@@ -24,11 +26,13 @@ struct Foreign {
     part: Part,
     /// The file in the cache that names what was fetched, and its digest.
     record: &'static str,
+    /// What to do where it cannot be fetched, if there is anything.
+    instead: Option<&'static str>,
 }
 
 /// What is kept of a folder of a package.
 enum Part {
-    /// The one file whose name begins like this.
+    /// The file whose name begins like this, and the shortest where several do: a configuration may lie beside the image.
     File(&'static str),
     /// All of it, as a tar archive.
     Archive,
@@ -37,27 +41,43 @@ enum Part {
 /// Debian's kernel for virtual machines, which is the smallest.
 const LINUX: Foreign = Foreign {
     name: "Debian's arm64 Linux",
+    size: "30 MB",
     packages: "^linux-image-[0-9.]+.*-cloud-arm64-unsigned$",
     folder: "boot",
     part: Part::File("vmlinuz"),
     record: "linux.sha256",
+    instead: Some("--peer linux=IMAGE takes another image"),
 };
 /// U-Boot for QEMU's `virt`.
 const U_BOOT: Foreign = Foreign {
     name: "Debian's U-Boot",
+    size: "2 MB",
     packages: "^u-boot-qemu$",
     folder: "usr/lib/u-boot/qemu_arm64",
     part: Part::File("u-boot.bin"),
     record: "u-boot.sha256",
+    instead: None,
 };
 
 /// The devicetrees of every board that Debian's kernel for all of them supports.
 const DEVICETREES: Foreign = Foreign {
     name: "Debian's arm64 devicetrees",
+    size: "93 MB",
     packages: "^linux-image-[0-9.]+([+]deb[0-9]+)?(-[0-9]+)?-arm64-unsigned$",
     folder: "usr/lib",
     part: Part::Archive,
     record: "devicetrees.sha256",
+    instead: None,
+};
+/// Debian's Xen, the newest of what it has.
+const XEN: Foreign = Foreign {
+    name: "Debian's arm64 Xen",
+    size: "0.3 MB",
+    packages: "^xen-hypervisor-[0-9.]+-arm64$",
+    folder: "boot",
+    part: Part::File("xen"),
+    record: "xen.sha256",
+    instead: Some("--peer xen=IMAGE takes another image"),
 };
 
 /// Why something could not be fetched.
@@ -93,7 +113,7 @@ fn failed(step: &'static str) -> impl Fn(io::Error) -> Failure {
     move |error| Failure { step, reason: apt::reason(&error.to_string()) }
 }
 
-/// Debian's arm64 Linux, as an Image: from the cache, or fetched (about 30 MB).
+/// Debian's arm64 Linux, as an Image: from the cache, or fetched.
 ///
 /// # Errors
 /// [`FetchError`].
@@ -101,7 +121,7 @@ pub fn debian_linux() -> Result<PathBuf, FetchError> {
     fetch(&LINUX, &cache::folders(), download)
 }
 
-/// Debian's U-Boot for QEMU's `virt`, to be passed as `-bios`: from the cache, or fetched (about 2 MB).
+/// Debian's U-Boot for QEMU's `virt`, to be passed as `-bios`: from the cache, or fetched.
 ///
 /// # Errors
 /// [`FetchError`].
@@ -109,12 +129,20 @@ pub fn debian_u_boot() -> Result<PathBuf, FetchError> {
     fetch(&U_BOOT, &cache::folders(), download)
 }
 
-/// The devicetrees of every board that Debian's Linux supports, as a tar archive: from the cache, or fetched (about 93 MB).
+/// The devicetrees of every board that Debian's Linux supports, as a tar archive: from the cache, or fetched.
 ///
 /// # Errors
 /// [`FetchError`].
 pub fn debian_devicetrees() -> Result<PathBuf, FetchError> {
     fetch(&DEVICETREES, &cache::folders(), download)
+}
+
+/// Debian's arm64 Xen, as an Image: from the cache, or fetched.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn debian_xen() -> Result<PathBuf, FetchError> {
+    fetch(&XEN, &cache::folders(), download)
 }
 
 /// A file in the work folder, and the name under which it is to be kept.
@@ -138,7 +166,7 @@ fn fetch(
     if let Some(image) = cached() {
         return Ok(image);
     }
-    tell(&format!("fetching {name} into {}", cache.folder().display()));
+    tell(&format!("fetching {name} ({}) into {}", foreign.size, cache.folder().display()));
     let kept = download(foreign, &cache).and_then(|downloaded| {
         cache.keep(&downloaded.file, &downloaded.name, foreign.record).map_err(failed("keeping the image"))
     });
@@ -147,7 +175,7 @@ fn fetch(
 
 /// Fetches the newest package and unpacks it.
 fn download(foreign: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
-    let apt = PrivateApt::new(cache)?;
+    let apt = PrivateApt::new(foreign, cache, on_path)?;
     let lists = apt.run("updating the lists of packages", "apt-get", &["update"])?;
     let step = "looking for the package";
     let found = apt.run(step, "apt-cache", &["search", "--names-only", foreign.packages])?.printed;
@@ -157,14 +185,14 @@ fn download(foreign: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
         complaints => Failure { step: "updating the lists of packages", reason: apt::reason(complaints) },
     })?;
     apt.run("downloading the package", "apt-get", &["download", package])?;
-    let archive = only_file(cache.work(), |name| name.ends_with(".deb"))?;
+    let archive = shortest_name(cache.work(), |name| name.ends_with(".deb"))?;
     let unpacked = cache.work().join("unpacked");
     let mut unpack = Command::new("dpkg-deb");
     check("unpacking the package", unpack.arg("-x").arg(&archive).arg(&unpacked))?;
     let folder = unpacked.join(foreign.folder);
     match foreign.part {
         Part::File(begin) => {
-            let file = only_file(&folder, |name| name.starts_with(begin))?;
+            let file = shortest_name(&folder, |name| name.starts_with(begin))?;
             Ok(Downloaded { file, name: format!("{package}.Image") })
         }
         Part::Archive => {
@@ -183,11 +211,13 @@ fn newest(found: &str) -> Option<&str> {
     })
 }
 
-fn only_file(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, Failure> {
+fn shortest_name(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, Failure> {
     let step = "looking into the package";
     let files = fs::read_dir(folder).map_err(failed(step))?.filter_map(Result::ok);
-    let mut files = files.filter(|file| wanted(&file.file_name().to_string_lossy())).map(|file| file.path());
-    files.next().ok_or_else(|| Failure { step, reason: format!("{} has no such file", folder.display()) })
+    let files = files.filter(|file| wanted(&file.file_name().to_string_lossy())).map(|file| file.path());
+    files
+        .min_by_key(|file| file.as_os_str().len())
+        .ok_or_else(|| Failure { step, reason: format!("{} has no such file", folder.display()) })
 }
 
 /// What a program said that ended well.
@@ -212,11 +242,11 @@ struct PrivateApt {
 }
 
 impl PrivateApt {
-    fn new(cache: &Cache) -> Result<Self, Failure> {
-        if on_path("apt-get").is_none() || on_path("dpkg-deb").is_none() {
-            let reason =
-                "there is no apt-get or no dpkg-deb (instead of Linux an image can be given: --peer linux=IMAGE)";
-            return Err(Failure { step: "looking for apt", reason: reason.into() });
+    /// `find` looks for a program.
+    fn new(foreign: &Foreign, cache: &Cache, find: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, Failure> {
+        if let Some(missing) = ["apt-get", "dpkg-deb"].into_iter().find(|program| find(program).is_none()) {
+            let instead = foreign.instead.map(|instead| format!(" ({instead})")).unwrap_or_default();
+            return Err(Failure { step: "looking for apt", reason: format!("there is no {missing}{instead}") });
         }
         let state = cache.folder().join("apt");
         for folder in ["lists/partial", "archives/partial"] {
@@ -269,6 +299,32 @@ mod tests {
                      linux-image-5.10.0-99-cloud-arm64-unsigned - Linux\n";
         assert_eq!(newest(found), Some("linux-image-6.1.0-37-cloud-arm64-unsigned"));
         assert_eq!(newest(""), None);
+    }
+
+    #[test]
+    fn without_apt_there_is_advice_for_what_can_be_given_by_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&[folder.path().join("reveille")]).unwrap();
+        let reason = |foreign, present: &[&str]| {
+            let find = |program: &str| present.contains(&program).then(|| PathBuf::from(program));
+            PrivateApt::new(foreign, &cache, find).err().map(|failure| failure.reason)
+        };
+        let advice = |peer| Some(format!("there is no apt-get (--peer {peer}=IMAGE takes another image)"));
+        assert_eq!(reason(&LINUX, &[]), advice("linux"));
+        assert_eq!(reason(&XEN, &["dpkg-deb"]), advice("xen"));
+        assert_eq!(reason(&DEVICETREES, &["apt-get"]).as_deref(), Some("there is no dpkg-deb"));
+        assert_eq!(reason(&DEVICETREES, &["apt-get", "dpkg-deb"]), None);
+    }
+
+    #[test]
+    fn a_configuration_beside_the_image_is_not_taken_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["xen-4.17-arm64.config", "xen-4.17-arm64", "xen-4.17-arm64.efi", "a"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let file = |begin: &str| shortest_name(folder.path(), |name| name.starts_with(begin));
+        assert!(file("xen").is_ok_and(|file| file.ends_with("xen-4.17-arm64")));
+        assert!(file("vmlinuz").is_err());
     }
 
     #[test]
