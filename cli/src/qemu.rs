@@ -1,6 +1,7 @@
 //! Runs QEMU: its arguments, and one run of it with a time limit.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -101,7 +102,28 @@ impl Drop for Running {
 ///
 /// # Errors
 /// [`Error::QemuStart`], [`Error::Interrupted`].
-pub fn run(program: &Path, arguments: &[String], limit: Duration, line: impl FnMut(Line)) -> Result<Finished, Error> {
+pub fn run(
+    program: &Path,
+    arguments: &[String],
+    limit: Duration,
+    mut line: impl FnMut(Line),
+) -> Result<Finished, Error> {
+    run_with(program, arguments, limit, None, |next| {
+        line(next);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same, for programs that need not end by themselves: when `line` breaks off, the program is ended, without an exit code.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_until(
+    program: &Path,
+    arguments: &[String],
+    limit: Duration,
+    line: impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<Finished, Error> {
     run_with(program, arguments, limit, None, line)
 }
 
@@ -114,9 +136,12 @@ pub fn converse(
     arguments: &[String],
     limit: Duration,
     keyboard: Keyboard,
-    line: impl FnMut(Line),
+    mut line: impl FnMut(Line),
 ) -> Result<Finished, Error> {
-    run_with(program, arguments, limit, Some(keyboard), line)
+    run_with(program, arguments, limit, Some(keyboard), |next| {
+        line(next);
+        ControlFlow::Continue(())
+    })
 }
 
 fn run_with(
@@ -124,7 +149,7 @@ fn run_with(
     arguments: &[String],
     limit: Duration,
     keyboard: Option<Keyboard>,
-    mut line: impl FnMut(Line),
+    mut line: impl FnMut(Line) -> ControlFlow<()>,
 ) -> Result<Finished, Error> {
     let start_error = |source| Error::QemuStart { program: program.display().to_string(), source };
     let mut command = Command::new(program);
@@ -140,35 +165,56 @@ fn run_with(
     let reader = std::thread::spawn(move || read_lines(stdout, &sender));
     let messages = std::thread::spawn(move || read_messages(stderr));
 
-    let mut timed_out = !take_lines(&receiver, end, typist.as_mut(), &mut line)?;
-    let status = if timed_out { None } else { wait_until(&mut running.0, end).map_err(start_error)? };
-    timed_out |= status.is_none();
+    let heard = take_lines(&receiver, end, typist.as_mut(), &mut line)?;
+    let ending = match heard {
+        Heard::All => match wait_until(&mut running.0, end).map_err(start_error)? {
+            Some(status) => Ending::Exited(status.code()),
+            None => Ending::TimedOut,
+        },
+        Heard::Enough => Ending::Exited(None),
+        Heard::TooLong => Ending::TimedOut,
+    };
     drop(running);
-    // What it said before it was ended.
-    receiver.iter().for_each(line);
+    // What it said before it was ended. A reader to whom nobody listens stops.
+    if heard != Heard::Enough {
+        receiver.iter().for_each(|next| {
+            let _ = line(next);
+        });
+    }
+    drop(receiver);
     join(reader);
     // From a terminal, the interrupt ends QEMU as well, which then is no ending of its own.
     if interrupt::requested() {
         return Err(Error::Interrupted);
     }
-    let ending = if timed_out { Ending::TimedOut } else { Ending::Exited(status.and_then(|status| status.code())) };
     Ok(Finished { ending, messages: join(messages) })
 }
 
-/// Hands on lines until the console is closed (`true`) or the time is over (`false`).
+/// Why no more lines are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// The console is closed.
+    All,
+    /// Who listens needs no more.
+    Enough,
+    /// The time is over.
+    TooLong,
+}
+
+/// Hands on lines until the console is closed, nobody wants more, or the time is over.
 fn take_lines(
     receiver: &Receiver<Line>,
     end: Instant,
     mut typist: Option<&mut Typist>,
-    line: &mut impl FnMut(Line),
-) -> Result<bool, Error> {
+    line: &mut impl FnMut(Line) -> ControlFlow<()>,
+) -> Result<Heard, Error> {
     loop {
         if interrupt::requested() {
             return Err(Error::Interrupted);
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(false);
+            return Ok(Heard::TooLong);
         }
         let mut glance = GLANCE;
         if let Some(typist) = typist.as_mut().filter(|typist| typist.is_awaited()) {
@@ -176,10 +222,14 @@ fn take_lines(
             glance = PROMPTED_GLANCE;
         }
         match receiver.recv_timeout(left.min(glance)) {
-            Ok(next) if typist.as_mut().is_none_or(|typist| typist.hear(&next)) => line(next),
+            Ok(next) if typist.as_mut().is_none_or(|typist| typist.hear(&next)) => {
+                if line(next).is_break() {
+                    return Ok(Heard::Enough);
+                }
+            }
             Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(true),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Heard::All),
         }
     }
 }
@@ -324,6 +374,20 @@ mod tests {
         let texts = ["one", "two words", "half", "exit"].map(|text| Line::Text(text.into()));
         let expected: Vec<Line> = texts.into_iter().flat_map(|text| [Line::Prompt, text]).collect();
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_run_is_ended_when_enough_was_heard() {
+        let mut lines = Vec::new();
+        let arguments = ["-c".to_owned(), "echo one; echo two; exec sleep 60".to_owned()];
+        let start = Instant::now();
+        let finished = run_until(Path::new("/bin/sh"), &arguments, Duration::from_secs(50), |line| {
+            lines.push(line);
+            ControlFlow::Break(())
+        });
+        assert_eq!(finished.unwrap().ending, Ending::Exited(None));
+        assert_eq!(lines, [Line::Text("one".into())]);
+        assert!(start.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
