@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use reveille_sim::Fault;
 
 use crate::bench::BenchOptions;
-use crate::bench::peer::Peer;
+use crate::bench::peer::PeerRequest;
 use crate::boot::{BootOptions, ImageFormat};
 use crate::error::Error;
 use crate::machine::{MACHINES, Machine};
@@ -262,24 +262,23 @@ pub struct BenchArguments {
     /// Show where the kernel's instructions go
     #[arg(long = "where")]
     pub spans: bool,
-    /// Measure another system too: linux (Debian's is fetched), linux=IMAGE, xen=IMAGE, lk=IMAGE (may be repeated)
-    #[arg(long, value_name = "NAME=IMAGE")]
-    pub peer: Vec<Peer>,
+    /// Measure another system too: linux or xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, lk=IMAGE (may be repeated)
+    #[arg(long, value_name = "NAME[=IMAGE]")]
+    pub peer: Vec<PeerRequest>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 impl BenchArguments {
-    /// What they ask for.
+    /// What they ask for, but for the peers, which have to be prepared.
     ///
     /// # Errors
     /// [`Error::CpuCount`].
     pub fn options(&self) -> Result<BenchOptions, Error> {
         let machine = &MACHINES[0];
         self.cpus.iter().try_for_each(|&cpus| machine.check_cpus(cpus))?;
-        let (cpus, peers) = (self.cpus.clone(), self.peer.clone());
-        Ok(BenchOptions { machine, cpus, runs: self.runs, spans: self.spans, peers })
+        Ok(BenchOptions { machine, cpus: self.cpus.clone(), runs: self.runs, spans: self.spans, peers: Vec::new() })
     }
 }
 

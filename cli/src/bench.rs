@@ -95,6 +95,8 @@ pub struct Bench {
     pub runs: u32,
     /// By number of CPUs, then by subject.
     pub rows: Vec<Row>,
+    /// Which rows are not there, and why.
+    pub not_measured: Vec<String>,
     /// Where the kernel's instructions go, with the largest number of CPUs; empty unless asked for.
     pub spans: Vec<Share>,
 }
@@ -136,7 +138,13 @@ pub fn run(host: &Host, options: &BenchOptions, progress: &mut dyn FnMut(&str)) 
         }
         _ => Vec::new(),
     };
-    Ok(Bench { qemu: qemu_version(host), runs: options.runs, rows, spans })
+    Ok(Bench { qemu: qemu_version(host), runs: options.runs, rows, not_measured: not_measured(options), spans })
+}
+
+/// Which peers have no row with which numbers of CPUs, in sentences.
+fn not_measured(options: &BenchOptions) -> Vec<String> {
+    let refusals = |&cpus: &u32| options.peers.iter().filter_map(move |peer| peer.refusal(cpus));
+    options.cpus.iter().flat_map(refusals).collect()
 }
 
 fn qemu_version(host: &Host) -> String {
@@ -158,24 +166,29 @@ fn measure(
         counts.push(count(host, image, subject, options.machine, cpus)?);
     }
     let mut times = vec![Vec::new(); SUBJECTS.len()];
-    let mut peer_times = vec![Vec::new(); options.peers.len()];
+    let peers: Vec<&Peer> = options.peers.iter().filter(|peer| peer.refusal(cpus).is_none()).collect();
+    let mut peer_times = vec![Vec::new(); peers.len()];
     for round in 1..=options.runs {
         progress(&format!("{cpus} CPUs: round {round} of {}", options.runs));
         for ((subject, image), times) in SUBJECTS.iter().zip(images).zip(&mut times) {
             let run = one_run(host, image, subject, &plain(subject, options.machine, cpus))?;
             times.push(phase(&run));
         }
-        for (peer, times) in options.peers.iter().zip(&mut peer_times).filter(|(peer, _)| cpus <= peer.max_cpus()) {
-            times.push(peer.phase(host, options.machine, cpus)?);
+        for (peer, times) in peers.iter().zip(&mut peer_times) {
+            times.push(peer.phase(cpus)?);
         }
     }
     let floor = Spread::of(&times[ONLINE_FLOOR]);
     let mut peer_counts = Vec::new();
-    for peer in options.peers.iter().filter(|peer| cpus <= peer.max_cpus()) {
-        progress(&format!("{cpus} CPUs: counting the instructions of {peer}"));
-        peer_counts.push(peer.count(host, options.machine, cpus)?);
+    for peer in &peers {
+        peer_counts.push(if peer.counts() {
+            progress(&format!("{cpus} CPUs: counting the instructions of {}", peer.name()));
+            Some(peer.count(cpus)?)
+        } else {
+            None
+        });
     }
-    let row = |subject: &str, count: Option<f64>, times: &[u64], note: Option<&str>| {
+    let row = |subject: &str, count: Option<f64>, times: &[u64], note: Option<String>| {
         let time = Spread::of(times);
         Row {
             cpus,
@@ -183,13 +196,12 @@ fn measure(
             instructions_per_cpu: count,
             over_online_floor: time.lower_quartile / floor.lower_quartile,
             time,
-            note: note.map(str::to_owned),
+            note,
         }
     };
     let own = SUBJECTS.iter().zip(counts).zip(&times);
     let mut rows: Vec<Row> = own.map(|((subject, count), times)| row(subject.name, count, times, None)).collect();
-    let peers = options.peers.iter().zip(&peer_times).filter(|(_, times)| !times.is_empty());
-    let peers = peers.zip(peer_counts);
+    let peers = peers.iter().zip(&peer_times).zip(peer_counts);
     rows.extend(peers.map(|((peer, times), count)| row(peer.name(), count, times, Some(peer.note()))));
     Ok(rows)
 }

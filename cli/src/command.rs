@@ -10,7 +10,7 @@ use crate::args::{
     Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, InspectArguments, ShowArguments,
     SoakArguments, ViewArguments,
 };
-use crate::bench::peer::Peer;
+use crate::bench::peer::PeerRequest;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootOptions, BootRun};
 use crate::error::Error;
@@ -164,7 +164,7 @@ impl Files {
 fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let mut options = arguments.options()?;
     let host = setup::ensure(options.machine.architecture())?;
-    options.peers.iter_mut().try_for_each(Peer::prepare)?;
+    options.peers = arguments.peer.iter().map(PeerRequest::prepare).collect::<Result<_, _>>()?;
     let bench = bench::run(&host, &options, &mut |what| complain(what))?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&bench).map_err(|error| BenchError::Peer(error.to_string()))?;

@@ -11,6 +11,7 @@ mod faults;
 mod hotplug;
 mod own_kernel;
 mod paths;
+mod peers;
 mod raspi3b;
 mod spin_table;
 mod wide;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         hotplug::TESTS,
         console::TESTS,
         paths::TESTS,
+        peers::TESTS,
         raspi3b::TESTS,
         spin_table::TESTS,
         command::TESTS,
@@ -58,8 +60,15 @@ fn main() -> ExitCode {
         wide::TESTS,
     ]
     .concat();
-    let long_tests =
-        [boots::LONG_TESTS, budgets::LONG_TESTS, hotplug::LONG_TESTS, raspi3b::LONG_TESTS, wide::LONG_TESTS].concat();
+    let long_tests = [
+        boots::LONG_TESTS,
+        budgets::LONG_TESTS,
+        hotplug::LONG_TESTS,
+        peers::LONG_TESTS,
+        raspi3b::LONG_TESTS,
+        wide::LONG_TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|test| trial(test, false));
     let trials = trials.chain(long_tests.into_iter().map(|test| trial(test, true))).collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,90 +1,37 @@
-//! Other systems on the same QEMU, unmodified: their phase is taken from their console.
+//! Other systems on the same QEMU, unmodified: their phase is taken from their console. `kinds` has them as data, and
+//! `watch` reads the console.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::{BenchError, counting, per_cpu};
+use super::{BenchError, COUNT_INSTRUCTIONS, per_cpu};
 use crate::console::Line;
 use crate::error::Error;
-use crate::fetch;
-use crate::machine::Machine;
-use crate::qemu;
-use crate::setup::Host;
+use crate::qemu::{self, Ending};
+use crate::toolchain::on_path;
+use kinds::{Board, KINDS, Kind, Source};
+use watch::Watch;
 
-/// How long a peer may run: it is ended when it has shown its phase and does not end by itself.
-const LIMIT: Duration = Duration::from_secs(300);
+mod kinds;
+mod watch;
 
-/// A system whose console shows when it brings CPUs up.
-#[derive(Debug, PartialEq, Eq)]
-struct Kind {
-    /// Its name on the command line.
-    name: &'static str,
-    /// What the line says with which the phase begins, and that with which it ends.
-    begin: &'static str,
-    end: &'static str,
-    /// Whether its lines bear times; if not, the time at which the host sees them counts.
-    time_stamps: bool,
-    machine_properties: &'static str,
-    command_line: &'static str,
-    /// Whether it reads its command line only with the module of a first guest beside it. Any image does: it is not started
-    /// before the phase is over.
-    wants_guest: bool,
-    max_cpus: u32,
-    /// What it also does in that time.
-    note: &'static str,
-}
+/// How long a peer may take to show its phase, and how much longer for each CPU: on a busy host, with few cores.
+const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT_PER_CPU: Duration = Duration::from_secs(2);
 
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "linux",
-        begin: "smp: Bringing up secondary CPUs",
-        end: "smp: Brought up",
-        time_stamps: true,
-        machine_properties: "",
-        // There is nothing to mount: it panics when all is over, and that ends the run.
-        command_line: "console=ttyAMA0 panic=-1 printk.time=1",
-        wants_guest: false,
-        max_cpus: 512,
-        note: "by the time stamps of its console; also prints two lines a CPU, checks features and errata, starts its \
-               hotplug threads on each, and waits for one CPU after the other",
-    },
-    Kind {
-        name: "xen",
-        begin: "Bringing up CPU1",
-        end: "Brought up",
-        time_stamps: true,
-        machine_properties: ",virtualization=on",
-        command_line: "console=dtuart console_timestamps=boot noreboot=no",
-        wants_guest: true,
-        max_cpus: 128,
-        note: "by the time stamps of its console; also prints for each CPU, checks features and errata, sets stage 2 up, and \
-               waits for one CPU after the other",
-    },
-    Kind {
-        name: "lk",
-        begin: "FDT: found",
-        end: "secondary CPU",
-        time_stamps: false,
-        machine_properties: "",
-        command_line: "",
-        wants_guest: false,
-        max_cpus: 8,
-        note: "by the times at which the host sees its lines; also prints for each CPU and starts its threads on it",
-    },
-];
-
-/// A peer and its image.
+/// A system that someone wants to see measured: `linux`, `linux=IMAGE`, `xen`, `xen=IMAGE`, `lk=IMAGE`.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct PeerRequest {
     kind: &'static Kind,
-    /// `None`: Debian's, fetched when it is needed.
+    /// `None`: the one that is fetched.
     image: Option<PathBuf>,
 }
 
-/// `linux`, `linux=IMAGE`, `xen=IMAGE`, `lk=IMAGE`.
-impl FromStr for Peer {
+impl FromStr for PeerRequest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -94,19 +41,59 @@ impl FromStr for Peer {
         };
         let known = || KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
         let kind = KINDS.iter().find(|kind| kind.name == name);
-        let kind = kind.ok_or_else(|| format!("it is one of {}, with =IMAGE", known()))?;
-        match &image {
-            None if kind.name != "linux" => Err(format!("{name} needs an image: {name}=IMAGE")),
-            Some(path) if !path.is_file() => Err(format!("there is no file {}", path.display())),
-            _ => Ok(Self { kind, image }),
+        let kind = kind.ok_or_else(|| format!("it is one of {}, each also with =IMAGE", known()))?;
+        match (&image, &kind.source) {
+            (None, Source::Given(what)) => return Err(format!("{name} has to be given as {name}=IMAGE: {what}")),
+            (None, Source::Fetched(_)) => {}
+            (Some(path), _) => check(path, kind.board)?,
         }
+        Ok(Self { kind, image })
     }
 }
 
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.name)
+/// Whether QEMU can make anything of an image, so that nobody waits for one of which it cannot.
+fn check(image: &Path, board: &Board) -> Result<(), String> {
+    let path = image.display();
+    if !image.is_file() {
+        return Err(format!("there is no file {path}"));
     }
+    let mut begin = Vec::new();
+    let read = File::open(image).and_then(|file| file.take(64).read_to_end(&mut begin));
+    read.map_err(|error| format!("{path} cannot be read: {error}"))?;
+    let is = |(place, bytes): &(usize, &[u8])| begin.get(*place..).is_some_and(|rest| rest.starts_with(bytes));
+    if board.images.iter().any(is) {
+        Ok(())
+    } else {
+        Err(format!("{path} is no kernel for {}: it begins like none", board.architecture.name))
+    }
+}
+
+impl PeerRequest {
+    /// Fetches the image where none was given, and looks for QEMU, so that no measurement has to wait for either.
+    ///
+    /// # Errors
+    /// [`BenchError::Peer`].
+    pub fn prepare(&self) -> Result<Peer, BenchError> {
+        let Kind { name, board, source, .. } = self.kind;
+        let qemu = on_path(board.architecture.qemu).ok_or_else(|| {
+            let (qemu, package) = (board.architecture.qemu, board.architecture.qemu_packages.apt);
+            BenchError::Peer(format!("{name} runs on {qemu}, which is not there (Debian's package is {package})"))
+        })?;
+        let image = match (&self.image, source) {
+            (Some(image), _) => image.clone(),
+            (None, Source::Fetched(fetch)) => fetch().map_err(|error| BenchError::Peer(error.to_string()))?,
+            (None, Source::Given(what)) => return Err(BenchError::Peer(format!("{name} needs an image: {what}"))),
+        };
+        Ok(Peer { kind: self.kind, qemu, image })
+    }
+}
+
+/// A system that can be measured.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    kind: &'static Kind,
+    qemu: PathBuf,
+    image: PathBuf,
 }
 
 impl Peer {
@@ -116,164 +103,143 @@ impl Peer {
         self.kind.name
     }
 
-    /// The most CPUs that it is asked for.
+    /// Why it is not asked to bring up so many CPUs, the one that boots included, if it is not.
     #[must_use]
-    pub fn max_cpus(&self) -> u32 {
-        self.kind.max_cpus
+    pub fn refusal(&self, cpus: u32) -> Option<String> {
+        let Kind { name, max_cpus, .. } = self.kind;
+        let takes = (2..=*max_cpus).contains(&cpus);
+        (!takes).then(|| format!("{name} is not measured with {cpus} CPUs: it is measured with 2 to {max_cpus}"))
     }
 
-    /// How it was measured, and what else it does in that time.
+    /// Which image it is, how it was measured, and what else it does in that time.
     #[must_use]
-    pub fn note(&self) -> &'static str {
-        self.kind.note
-    }
-
-    /// Fetches the image where none was given, so that no measurement has to wait for it.
-    ///
-    /// # Errors
-    /// [`BenchError::Peer`].
-    pub fn prepare(&mut self) -> Result<(), BenchError> {
-        if self.image.is_none() {
-            self.image = Some(fetch::debian_linux().map_err(|error| BenchError::Peer(error.to_string()))?);
-        }
-        Ok(())
+    pub fn note(&self) -> String {
+        let image = self.image.file_name().unwrap_or_default().to_string_lossy();
+        format!("{image}, {}; in that time it also {}", self.kind.measured, self.kind.also)
     }
 
     /// Boots it once: nanoseconds of its phase.
     ///
     /// # Errors
     /// [`Error`], also if its console did not show the phase.
-    pub fn phase(&self, host: &Host, machine: &Machine, cpus: u32) -> Result<u64, Error> {
-        self.boot(host, machine, cpus, machine.cpu_model, &[])
+    pub fn phase(&self, cpus: u32) -> Result<u64, Error> {
+        self.boot(cpus, &[])
     }
 
-    /// Boots it once with QEMU counting: instructions of its phase for each CPU that it brings up. `None` for a system whose
-    /// console has no time stamps, and for one that waits seconds before it ends: that is some thousand million instructions.
+    /// Whether its instructions can be counted.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.kind.counts
+    }
+
+    /// Boots it once with QEMU counting: instructions of its phase for each CPU that it brings up.
     ///
     /// # Errors
     /// As [`Self::phase`].
-    pub fn count(&self, host: &Host, machine: &Machine, cpus: u32) -> Result<Option<f64>, Error> {
-        if !self.kind.time_stamps || self.kind.wants_guest {
-            return Ok(None);
-        }
-        let (cpu_model, arguments) = counting(machine);
-        Ok(Some(per_cpu(self.boot(host, machine, cpus, &cpu_model, &arguments)?, cpus)))
+    pub fn count(&self, cpus: u32) -> Result<f64, Error> {
+        Ok(per_cpu(self.boot(cpus, &COUNT_INSTRUCTIONS)?, cpus))
     }
 
-    fn boot(
-        &self,
-        host: &Host,
-        machine: &Machine,
-        cpus: u32,
-        cpu_model: &str,
-        further: &[String],
-    ) -> Result<u64, Error> {
-        let image = self.image.as_ref().map(|image| image.to_string_lossy().into_owned()).unwrap_or_default();
-        let qemu_machine = format!("{}{}", machine.qemu_machine, self.kind.machine_properties);
-        let cpus_text = cpus.to_string();
-        let mut arguments: Vec<String> = Vec::new();
-        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
-        add(&["-machine", &qemu_machine, "-cpu", cpu_model, "-smp", &cpus_text, "-m", machine.memory]);
-        add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
-        add(&["-kernel", &image, "-append", self.kind.command_line]);
-        if self.kind.wants_guest {
-            // Clear of the devicetree, which QEMU puts at 128 MiB.
-            add(&["-device", &format!("guest-loader,addr=0x49000000,kernel={image},bootargs=none")]);
-        }
-        arguments.extend(further.iter().cloned());
-        let start = Instant::now();
-        let mut watch = Watch::new(self.kind);
-        qemu::run(&host.qemu, &arguments, LIMIT, |line| {
-            if let Line::Text(text) = line {
-                watch.see(&text, start.elapsed());
-            }
+    fn boot(&self, cpus: u32, further: &[&str]) -> Result<u64, Error> {
+        let (start, limit) = (Instant::now(), LIMIT + cpus * LIMIT_PER_CPU);
+        let mut watch = Watch::new(self.kind, cpus);
+        let finished = qemu::run_until(&self.qemu, &self.arguments(cpus, further), limit, |line| match line {
+            Line::Text(text) => watch.see(&text, start.elapsed()),
+            Line::Record(_) | Line::Prompt => ControlFlow::Continue(()),
         })?;
-        watch.phase().ok_or_else(|| {
-            let what = "its console does not show the beginning and the end of the bring-up".to_owned();
+        watch.phase().map_err(|mut what| {
+            if finished.ending == Ending::TimedOut {
+                what.push_str(&format!("; it was ended after {} s", limit.as_secs()));
+            }
+            if let Some(said) = finished.messages.lines().rfind(|line| !line.contains("warning:")) {
+                what.push_str(&format!("; {said}"));
+            }
             BenchError::Run { subject: self.kind.name.to_owned(), cpus, what }.into()
         })
     }
-}
 
-/// Looks for a peer's phase on its console.
-struct Watch {
-    kind: &'static Kind,
-    begin: Option<Duration>,
-    end: Option<Duration>,
-}
-
-impl Watch {
-    fn new(kind: &'static Kind) -> Self {
-        Self { kind, begin: None, end: None }
-    }
-
-    fn see(&mut self, line: &str, seen: Duration) {
-        let time = if self.kind.time_stamps { time_stamp(line) } else { Some(seen) };
-        if line.contains(self.kind.begin) {
-            self.begin = self.begin.or(time);
+    fn arguments(&self, cpus: u32, further: &[&str]) -> Vec<String> {
+        let Kind { board, command_line, guest, .. } = self.kind;
+        let (image, cpus) = (self.image.to_string_lossy(), cpus.to_string());
+        let mut arguments: Vec<String> = Vec::new();
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+        add(&["-machine", board.machine, "-cpu", board.cpu_model, "-smp", &cpus, "-m", board.memory]);
+        add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+        add(&["-kernel", &image, "-append", command_line]);
+        if let Some(guest) = guest {
+            // The guest is never started: any file will do. A comma in a property's value is written twice.
+            add(&["-device", &format!("{guest},kernel={}", image.replace(',', ",,"))]);
         }
-        // The last such line counts: some systems have one for each CPU.
-        if line.contains(self.kind.end) && self.begin.is_some() {
-            self.end = time;
-        }
+        add(further);
+        arguments
     }
-
-    fn phase(&self) -> Option<u64> {
-        let phase = self.end?.checked_sub(self.begin?)?;
-        u64::try_from(phase.as_nanos()).ok()
-    }
-}
-
-/// The time in `[    0.123456]`, wherever it stands in a line.
-fn time_stamp(line: &str) -> Option<Duration> {
-    let (_, rest) = line.split_once('[')?;
-    let (time, _) = rest.split_once(']')?;
-    let seconds: f64 = time.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn watch(name: &str, lines: &[(&str, u64)]) -> Option<u64> {
-        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
-        let mut watch = Watch::new(kind);
-        for (line, seen) in lines {
-            watch.see(line, Duration::from_millis(*seen));
-        }
-        watch.phase()
-    }
-
-    #[test]
-    fn linux_is_measured_by_its_time_stamps() {
-        let lines = [
-            ("[    0.012000] smp: Bringing up secondary CPUs ...", 1),
-            ("[    0.020000] CPU1: Booted secondary processor", 2),
-            ("[    0.030500] smp: Brought up 1 node, 4 CPUs", 900),
-        ];
-        assert_eq!(watch("linux", &lines), Some(18_500_000));
-        assert_eq!(watch("linux", &lines[..2]), None);
-        assert_eq!(watch("linux", &lines[1..]), None);
-    }
-
-    #[test]
-    fn xen_has_its_time_stamps_behind_a_prefix() {
-        let lines = [("(XEN) [    0.100000] Bringing up CPU1", 0), ("(XEN) [    0.300000] Brought up 4 CPUs", 0)];
-        assert_eq!(watch("xen", &lines), Some(200_000_000));
-    }
-
-    #[test]
-    fn lk_is_measured_by_the_host_up_to_its_last_cpu() {
-        let lines = [("FDT: found", 5), ("secondary CPU 1", 8), ("secondary CPU 2", 12)];
-        assert_eq!(watch("lk", &lines), Some(7_000_000));
+    fn refused(text: &str) -> String {
+        text.parse::<PeerRequest>().unwrap_err()
     }
 
     #[test]
     fn peers_are_named_with_their_image() {
-        assert!("linux".parse::<Peer>().is_ok());
-        assert_eq!("xen".parse::<Peer>().unwrap_err(), "xen needs an image: xen=IMAGE");
-        assert_eq!("bsd=x".parse::<Peer>().unwrap_err(), "it is one of linux, xen, lk, with =IMAGE");
-        assert_eq!("linux=/no/such".parse::<Peer>().unwrap_err(), "there is no file /no/such");
+        assert!("linux".parse::<PeerRequest>().is_ok() && "xen".parse::<PeerRequest>().is_ok());
+        assert!(refused("bsd=x").contains("one of linux, xen, lk"), "{}", refused("bsd=x"));
+        assert_eq!(refused("linux=/no/such"), "there is no file /no/such");
+        assert_eq!(refused("xen="), "there is no file ");
+    }
+
+    #[test]
+    fn who_asks_for_lk_without_an_image_is_told_where_one_comes_from() {
+        let refused = refused("lk");
+        assert!(refused.starts_with("lk has to be given as lk=IMAGE: "), "{refused}");
+        assert!(refused.contains("lk.elf") && refused.contains("qemu-virt-arm64-test"), "{refused}");
+    }
+
+    #[test]
+    fn an_image_that_qemu_cannot_boot_is_refused_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lk");
+        let mut image = [0; 64];
+        image[56..60].copy_from_slice(b"ARM\x64");
+        for (content, is_kernel) in
+            [(&image[..], true), (b"\x7fELF\x02", true), (b"", false), (b"# a script", false), (&image[1..], false)]
+        {
+            std::fs::write(&file, content).unwrap();
+            let peer = format!("lk={}", file.display()).parse::<PeerRequest>();
+            assert_eq!(peer.is_ok(), is_kernel, "{content:?}");
+            assert!(peer.err().is_none_or(|error| error.contains("is no kernel for arm64")), "{content:?}");
+        }
+        assert!(refused(&format!("lk={}", folder.path().display())).starts_with("there is no file"));
+    }
+
+    fn xen() -> Peer {
+        let kind = KINDS.iter().find(|kind| kind.name == "xen").unwrap();
+        Peer { kind, qemu: "qemu".into(), image: "a,b/xen-4.17".into() }
+    }
+
+    #[test]
+    fn a_peer_takes_from_two_cpus_to_its_own_limit() {
+        assert_eq!([1, 2, 128, 129].map(|cpus| xen().refusal(cpus).is_none()), [false, true, true, false]);
+        assert_eq!(xen().refusal(256).unwrap(), "xen is not measured with 256 CPUs: it is measured with 2 to 128");
+    }
+
+    #[test]
+    fn xen_has_a_guest_beside_it_in_whatever_folder_it_lies() {
+        let arguments = xen().arguments(4, &[]);
+        let device = arguments.iter().position(|argument| argument == "-device").unwrap() + 1;
+        assert!(arguments[device].ends_with(",kernel=a,,b/xen-4.17"), "{arguments:?}");
+        assert!(arguments.contains(&"a,b/xen-4.17".to_owned()), "{arguments:?}");
+    }
+
+    #[test]
+    fn a_note_says_which_image_it_was_and_what_else_it_did() {
+        assert!(xen().note().starts_with("xen-4.17, by the time stamps of its console"), "{}", xen().note());
+        for kind in KINDS {
+            let peer = Peer { kind, ..xen() };
+            assert!(peer.note().contains("in that time it also "), "{}", peer.note());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The result of a bench as a table, in Markdown, which terminals and documents show alike.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::spans::Side;
@@ -17,8 +18,9 @@ pub fn draw(bench: &Bench) -> String {
     let _ = writeln!(text, "\n{} runs of each, in turns, on {}", bench.runs, bench.qemu);
     let mut notes: Vec<String> =
         bench.rows.iter().filter_map(|row| Some(format!("{}: {}", row.subject, row.note.as_ref()?))).collect();
-    notes.dedup();
-    for note in notes {
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    for note in notes.iter().chain(&bench.not_measured) {
         let _ = writeln!(text, "{note}");
     }
     if !bench.spans.is_empty() {
@@ -91,7 +93,7 @@ mod tests {
             note: None,
         };
         let rows = vec![row(4, "kernel", Some(3043.3)), row(512, "a long name", None)];
-        let text = draw(&Bench { qemu: "QEMU 7".into(), runs: 2, rows, spans: Vec::new() });
+        let text = draw(&Bench { qemu: "QEMU 7".into(), runs: 2, rows, not_measured: Vec::new(), spans: Vec::new() });
         let table: Vec<&str> = text.lines().take(4).collect();
         assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{text}");
         assert!(table[2].contains("| 3043 ") && table[3].contains("| - "), "{text}");
