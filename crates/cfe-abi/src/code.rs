@@ -1,5 +1,10 @@
 //! The numbers that say what is wanted: functions, commands, types, classes and flags.
 
+use crate::parameters::{
+    Buffer, CpuControl, EnvironmentBuffer, ExitStatus, FirmwareInfo, InputStatus, MemoryInfo, NoParameters, Parameters,
+    Time,
+};
+
 /// An enumeration whose values are numbers on the wire.
 macro_rules! codes {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $code:literal,)* }) => {
@@ -75,6 +80,32 @@ codes! {
         EnvironmentSet = 23,
         /// `CFE_CMD_ENV_DEL`: deletes a variable.
         EnvironmentDelete = 24,
+    }
+}
+
+impl Function {
+    /// How long its parameter list is, in bytes.
+    pub const fn parameter_size(self) -> u64 {
+        match self {
+            Self::FirmwareGetInfo => FirmwareInfo::SIZE,
+            Self::Restart => ExitStatus::SIZE,
+            Self::CpuControl => CpuControl::SIZE,
+            Self::GetTime => Time::SIZE,
+            Self::MemoryEnumerate => MemoryInfo::SIZE,
+            Self::DeviceInputStatus => InputStatus::SIZE,
+            Self::FlushCache | Self::DeviceGetHandle | Self::DeviceClose => NoParameters::SIZE,
+            Self::Boot
+            | Self::DeviceOpen
+            | Self::DeviceRead
+            | Self::DeviceWrite
+            | Self::DeviceControl
+            | Self::DeviceGetInfo => Buffer::SIZE,
+            Self::DeviceEnumerate
+            | Self::EnvironmentEnumerate
+            | Self::EnvironmentGet
+            | Self::EnvironmentSet
+            | Self::EnvironmentDelete => EnvironmentBuffer::SIZE,
+        }
     }
 }
 
@@ -214,6 +245,12 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 22, 23, 24]);
         assert_eq!(Function::CpuControl.code(), 3);
         assert_eq!(Function::EnvironmentDelete.code(), 24);
+    }
+
+    #[test]
+    fn each_function_takes_the_list_of_the_manual() {
+        let sizes: Vec<_> = Function::ALL.iter().map(|function| function.parameter_size()).collect();
+        assert_eq!(sizes, [80, 8, 40, 48, 8, 32, 0, 0, 40, 40, 8, 40, 40, 40, 0, 40, 40, 40, 40, 40]);
     }
 
     #[test]
