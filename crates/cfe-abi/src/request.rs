@@ -25,6 +25,9 @@ pub struct Request {
     pub words: [u64; MAX_WORDS],
 }
 
+// On every target, whatever it aligns 64-bit words to.
+const _: () = assert!(size_of::<Request>() == 120 && core::mem::offset_of!(Request, words) == HEADER_SIZE);
+
 impl Request {
     /// How many bytes a request takes.
     pub const SIZE: usize = size_of::<Self>();
