@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use dtoolkit::fdt::Fdt;
 use libfuzzer_sys::fuzz_target;
-use reveille::topology::{FdtOptions, Findings, TopologyError};
+use reveille::topology::{FdtOptions, Findings, TopologyError, open_fdt};
 use reveille::{HwId, MAX_CPUS, Topology};
 use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::psci::PsciNode;
@@ -17,7 +17,7 @@ thread_local! {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(fdt) = Fdt::new(data) else {
+    let Ok(fdt) = open_fdt(data) else {
         return;
     };
     let _ = PsciNode::from_fdt(&fdt);
