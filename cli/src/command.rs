@@ -22,7 +22,7 @@ use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::simulation::{self, SimulationOptions};
 use crate::verdict::Verdict;
-use crate::{diff, image, inspect, perfetto, setup, style, summary, timeline, tree};
+use crate::{diff, image, inspect, interrupt, perfetto, setup, style, summary, timeline, tree};
 
 /// How many of a dead machine's last console lines are shown.
 const LAST_LINES: usize = 20;
@@ -53,6 +53,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Action::Doctor => Ok(doctor()),
     };
     result.unwrap_or_else(|error| {
+        // From a terminal, the interrupt ends what the command has started as well: apt, say, or cargo.
+        let error = if interrupt::requested() { Error::Interrupted } else { error };
         complain(&error.to_string());
         ExitStatus::from(&error)
     })

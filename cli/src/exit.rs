@@ -64,8 +64,8 @@ impl From<&Error> for ExitStatus {
             | Error::Setup(SetupError::Consent(_)) => Self::WrongUse,
             Error::Bench(BenchError::Run { .. }) => Self::NotAllOnline,
             Error::Bench(BenchError::Peer(_)) => Self::HostLacks,
+            Error::Interrupted | Error::Setup(SetupError::Interrupted) => Self::Interrupted,
             Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::OutputWrite { .. } => Self::HostLacks,
-            Error::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -105,6 +105,7 @@ mod tests {
             (Error::Setup(SetupError::Consent("maybe".into())), 2),
             (Error::Setup(SetupError::StillMissing("ld.lld".into())), 3),
             (Error::Interrupted, 130),
+            (Error::Setup(SetupError::Interrupted), 130),
         ];
         for (error, code) in table {
             assert_eq!(ExitStatus::from(&error) as u8, code, "{error}");

@@ -7,7 +7,11 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
+use crate::interrupt;
 use crate::machine::Architecture;
 use crate::style::{self, paint};
 use crate::toolchain::{self, Linker, StandardLibrary, Toolchain, on_path, output};
@@ -20,6 +24,8 @@ pub mod plan;
 /// One lock for the whole machine, whoever runs and from whatever source tree.
 const LOCK: &str = "/tmp/reveille-setup.lock";
 const LOCKED_FOR: &str = "another set-up of this host";
+/// How often a wait looks whether it was interrupted.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What a host offers to boots of one architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +70,21 @@ pub enum SetupError {
     /// The machine-wide lock cannot be had.
     #[error("cannot lock {LOCK}: {0}")]
     Lock(#[source] io::Error),
+    /// Ended by Ctrl-C or a signal.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl SetupError {
+    /// What cannot be locked: what the wait for it ended by is no error of the lock.
+    fn of_lock(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::Interrupted { Self::Interrupted } else { Self::Lock(error) }
+    }
+}
+
+/// Whether to go on.
+fn unless_interrupted() -> Result<(), SetupError> {
+    if interrupt::requested() { Err(SetupError::Interrupted) } else { Ok(()) }
 }
 
 /// What of a host's tools was found.
@@ -109,12 +130,12 @@ impl Found {
 /// [`SetupError`].
 pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
     // A package that is being unpacked looks as if it were there.
-    lock::wait_while_taken(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::Lock)?;
+    lock::wait_while_taken(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::of_lock)?;
     if let Ok(host) = Found::look(architecture).host() {
         return Ok(host);
     }
     let consent = consent()?;
-    let _lock = lock::take(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::Lock)?;
+    let _lock = lock::take(Path::new(LOCK), LOCKED_FOR).map_err(SetupError::of_lock)?;
     // Another process may have installed it while this one waited.
     let missing = match Found::look(architecture).host() {
         Ok(host) => return Ok(host),
@@ -131,12 +152,14 @@ pub fn ensure(architecture: &Architecture) -> Result<Host, SetupError> {
                 lists?;
             }
             announce(&facts, architecture, &steps);
-            if ask && !confirmed() {
+            if ask && !confirmed()? {
                 return Err(refusal(&facts, architecture, "you said no"));
             }
             for step in &steps {
+                unless_interrupted()?;
                 perform(step, facts.privilege)?;
             }
+            unless_interrupted()?;
         }
     }
     Found::look(architecture)
@@ -230,12 +253,25 @@ fn announce(facts: &Facts, architecture: &Architecture, steps: &[Step]) {
     tell(text.trim_end());
 }
 
-fn confirmed() -> bool {
+fn confirmed() -> Result<bool, SetupError> {
     let _ = write!(io::stderr(), "Go ahead? [Y/n] ").and_then(|()| io::stderr().flush());
-    let mut answer = String::new();
-    match io::stdin().read_line(&mut answer) {
-        Ok(1..) => matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"),
-        _ => false,
+    // In a thread of its own, since an interrupt does not end a read.
+    let (sender, answer) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let said = io::stdin().read_line(&mut line).is_ok_and(|length| length > 0).then_some(line);
+        // Nobody waits any more if there was an interrupt.
+        let _ = sender.send(said);
+    });
+    loop {
+        match answer.recv_timeout(PATIENCE) {
+            Ok(said) => {
+                let yes = |line: String| matches!(line.trim().to_lowercase().as_str(), "" | "y" | "yes");
+                return Ok(said.is_some_and(yes));
+            }
+            Err(RecvTimeoutError::Timeout) => unless_interrupted()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(false),
+        }
     }
 }
 

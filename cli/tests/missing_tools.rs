@@ -191,3 +191,18 @@ fn a_qemu_that_does_not_start_is_missing() {
     assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("qemu-system-aarch64"), "{error}");
 }
+
+#[test]
+fn an_interrupt_ends_the_set_up_and_nothing_is_tried_again() {
+    let host = FakeHost::new(0);
+    let directory = host.path().display();
+    // As from a terminal: the command is interrupted, and apt with it.
+    let body = format!(
+        "case \"$*\" in *--print-uris*) exit 0 ;; esac\necho \"$*\" >> {directory}/log\nkill -INT $PPID; exit 100"
+    );
+    host.script("apt-get", &body);
+    let (output, error) = host.run(&["boot"], "auto");
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    assert!(error.ends_with("interrupted\n") && !error.contains("again"), "{error}");
+    assert_eq!(host.log().lines().count(), 1, "{}", host.log());
+}

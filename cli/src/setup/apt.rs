@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::plan::Privilege;
-use super::{SetupError, tell};
+use super::{SetupError, tell, unless_interrupted};
 use crate::toolchain::output;
 
 /// What an installation needs, as apt says it: how much to fetch, and how much disk it takes. `None` if apt cannot install these
@@ -56,6 +56,8 @@ pub fn install(packages: &[&str], privilege: Privilege) -> Result<(), SetupError
         run_and_listen(command.arg("install").args(packages))
     };
     let Err(first) = install(&[]) else { return Ok(()) };
+    // From a terminal, the interrupt ends apt as well.
+    unless_interrupted()?;
     let because = |cause: &str| matches!(&first, SetupError::Step { reason, .. } if reason.contains(cause));
     if because(FULL) {
         return Err(first);

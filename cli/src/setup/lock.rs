@@ -4,13 +4,9 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
-use super::tell;
+use super::{PATIENCE, tell};
 use crate::interrupt;
-
-/// How often a process that waits looks whether it was interrupted.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Takes the lock `path`, and says so if it must wait for `what`. It is held until the file is dropped, or its process ends.
 ///
