@@ -60,10 +60,11 @@ fn change(name: &str, before: impl ToString, after: impl ToString) -> Option<Str
 
 fn settings(before: &Report, after: &Report) -> Vec<String> {
     let image = |report: &Report| format!("{} {}", report.image, report.image_version);
+    let level = |report: &Report| report.entry_level.map_or("no exception level".into(), |level| format!("EL{level}"));
     let changes = [
         change("machine", &before.machine, &after.machine),
         change("image", image(before), image(after)),
-        change("entered at", format!("EL{}", before.entry_level), format!("EL{}", after.entry_level)),
+        change("entered at", level(before), level(after)),
         change("boot CPU", format!("{:#x}", before.boot_hw_id), format!("{:#x}", after.boot_hw_id)),
         change("CPUs asked for", before.asked_count, after.asked_count),
     ];
@@ -228,7 +229,7 @@ the outcomes differ
     #[test]
     fn other_settings_and_times_are_no_other_outcome() {
         let (before, mut after) = (sample::cpus(4), sample::cpus(4));
-        (after.entry_level, after.image_version, after.prepare_ns) = (2, "0.2.0".into(), 900_000);
+        (after.entry_level, after.image_version, after.prepare_ns) = (Some(2), "0.2.0".into(), 900_000);
         let (differ, text) = plain(&before, &after);
         assert!(!differ, "{text}");
         assert!(

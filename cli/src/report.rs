@@ -24,8 +24,8 @@ pub struct Report {
     pub image_version: String,
     /// How the run ended; all figures are final only if it is [`End::Done`].
     pub end: End,
-    /// The exception level at which the image was entered.
-    pub entry_level: u8,
+    /// The exception level at which the image was entered; `None` where the machine has none.
+    pub entry_level: Option<u8>,
     /// The boot CPU's hardware id.
     pub boot_hw_id: u64,
     /// How many CPUs were asked for, the boot CPU included.
@@ -148,6 +148,11 @@ impl Report {
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json
+    }
+
+    /// Where the image was entered, to stand behind its name; nothing where there are no exception levels.
+    pub(crate) fn entry_words(&self) -> String {
+        self.entry_level.map_or(String::new(), |level| format!(" entered at EL{level}"))
     }
 
     /// The bring-up as the events tell it: from the first kick to the last CPU online and through its steps. `None` if either is not there.

@@ -32,7 +32,7 @@ pub fn draw(report: &Report) -> String {
 
 /// What the boot came to as a whole, and how long it took. Figures that the image did not come to say are not made up.
 fn headline(report: &Report) -> String {
-    let where_it_ran = format!("{}, {} entered at EL{}", report.machine, report.image, report.entry_level);
+    let where_it_ran = format!("{}, {}{}", report.machine, report.image, report.entry_words());
     if report.end != End::Done {
         return format!("{} on {where_it_ran}\n", paint(style::BAD, "the image did not come to its end"));
     }
@@ -160,6 +160,8 @@ left out: cpu@2 (0x1): a duplicate
         let mut report = sample::two_cpus();
         (report.end, report.cpus, report.proofs) = (End::TimedOut, Vec::new(), Vec::new());
         assert_eq!(plain(&report), "the image did not come to its end on virt, kernel entered at EL1\n");
+        report.entry_level = None;
+        assert_eq!(plain(&report), "the image did not come to its end on virt, kernel\n");
     }
 
     #[test]

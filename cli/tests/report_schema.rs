@@ -16,7 +16,7 @@ fn report(timed_out: bool) -> Report {
         schema: 1,
         image: "kernel".to_owned(),
         version: "0.1.0".to_owned(),
-        entry_level: 2,
+        entry_level: Some(2),
         boot_hw_id: 0x8100_0000,
     };
     let cpu = |index: u32, outcome, reason: Option<&str>| Record::Cpu {
@@ -65,6 +65,14 @@ fn reports_keep_to_the_schema() {
         let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
         assert_eq!(errors, Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_machine_without_exception_levels_reports_none() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let report = serde_json::to_value(Report { entry_level: None, ..report(false) }).unwrap();
+    assert_eq!(report["entry_level"], Value::Null);
+    assert!(validator.is_valid(&report));
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub const LONG_TESTS: &[(&str, Test)] = &[("512_cpus", |stand| all_online(stand,
 fn all_online(stand: &Stand, options: &BootOptions) -> Result<(), String> {
     let booted = stand.boot(options)?;
     let report = booted.expect_all_online(options.cpus)?;
-    booted.expect(report.entry_level == options.entry_level.unwrap_or(1), "it was entered at another exception level")
+    booted.expect(report.entry_level == options.entry_level.or(Some(1)), "it was entered at another exception level")
 }
 
 fn sixty_four_cpus(stand: &Stand) -> Result<(), String> {

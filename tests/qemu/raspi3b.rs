@@ -37,7 +37,7 @@ const KERNEL: u64 = 0x20_0000;
 fn boots(stand: &Stand) -> Result<(), String> {
     let booted = stand.boot(&raspi3b("")?)?;
     let report = booted.expect_all_online(4)?;
-    booted.expect(report.entry_level == 2, "the board enters at EL2")
+    booted.expect(report.entry_level == Some(2), "the board enters at EL2")
 }
 
 fn soak(stand: &Stand) -> Result<(), String> {

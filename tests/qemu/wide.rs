@@ -103,7 +103,7 @@ fn at_el2(stand: &Stand, cpu_model: &str, format: ImageFormat, level: &str) -> R
     let options = BootOptions { entry_level: Some(2), cpu_model: Some(cpu_model.into()), format, ..cpus(4) };
     let booted = stand.boot(&options)?;
     let report = booted.expect_all_online(4)?;
-    booted.expect(report.entry_level == 2, "it was entered at another exception level")?;
+    booted.expect(report.entry_level == Some(2), "it was entered at another exception level")?;
     let said = booted.0.console.lines().any(|line| line.ends_with(&format!("entered at EL2, running at {level}")));
     booted.expect(said, &format!("it should run at {level}"))
 }
@@ -125,7 +125,7 @@ fn u_boot(stand: &Stand, entry_level: u8) -> Result<(), String> {
     let qemu_arguments = vec!["-bios".into(), firmware.to_string_lossy().into_owned()];
     let booted = stand.boot(&BootOptions { qemu_arguments, entry_level: Some(entry_level), ..cpus(4) })?;
     let report = booted.expect_all_online(4)?;
-    booted.expect(report.entry_level == entry_level, "it was entered at another exception level")?;
+    booted.expect(report.entry_level == Some(entry_level), "it was entered at another exception level")?;
     let said = booted.0.console.lines().any(|line| line.contains("Starting kernel"));
     booted.expect(said, "U-Boot should have started the kernel")
 }

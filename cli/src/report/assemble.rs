@@ -18,7 +18,7 @@ struct Stage {
     schema: u32,
     image: String,
     version: String,
-    entry_level: u8,
+    entry_level: Option<u8>,
     boot_hw_id: u64,
     cpus: BTreeMap<u32, CpuReport>,
     masks: Masks,
@@ -67,7 +67,7 @@ impl Assembly {
 }
 
 impl Stage {
-    fn new(schema: u32, image: String, version: String, entry_level: u8, boot_hw_id: u64) -> Self {
+    fn new(schema: u32, image: String, version: String, entry_level: Option<u8>, boot_hw_id: u64) -> Self {
         Self {
             schema,
             image,
@@ -162,7 +162,13 @@ mod tests {
     use super::*;
 
     fn boot(image: &str) -> Record<String> {
-        Record::Boot { schema: SCHEMA, image: image.into(), version: "0.1.0".into(), entry_level: 1, boot_hw_id: 0 }
+        Record::Boot {
+            schema: SCHEMA,
+            image: image.into(),
+            version: "0.1.0".into(),
+            entry_level: Some(1),
+            boot_hw_id: 0,
+        }
     }
 
     fn cpu(index: u32, outcome: Outcome) -> Record<String> {
@@ -254,7 +260,7 @@ mod tests {
             schema: 2,
             image: "kernel".into(),
             version: "9".into(),
-            entry_level: 1,
+            entry_level: Some(1),
             boot_hw_id: 0,
         });
         assert_eq!(assembly.unknown_schema(), Some(2));

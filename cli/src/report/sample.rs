@@ -48,7 +48,7 @@ pub(crate) fn cpus(count: u32) -> Report {
         image: "kernel".into(),
         image_version: "0.1.0".into(),
         end: End::Done,
-        entry_level: 1,
+        entry_level: Some(1),
         boot_hw_id: 0,
         asked_count: count,
         online_count: count,

@@ -15,7 +15,7 @@ pub(crate) fn of(control: &Control<'_, '_>) -> Vec<Record<String>> {
         schema: SCHEMA,
         image: IMAGE.into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        entry_level: 1,
+        entry_level: None,
         boot_hw_id: control.world.topology.cpus()[0].hw_id.0,
     }];
     let cpus = control.world.topology.cpus();

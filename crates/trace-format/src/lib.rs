@@ -35,8 +35,8 @@ pub enum Record<S> {
         image: S,
         /// Its version.
         version: S,
-        /// The exception level at which it was entered (arm64: 1 to 3).
-        entry_level: u8,
+        /// The exception level at which it was entered (arm64: 1 to 3); `None` where the machine has none.
+        entry_level: Option<u8>,
         /// The boot CPU's hardware id.
         boot_hw_id: u64,
     },

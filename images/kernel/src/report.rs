@@ -24,7 +24,7 @@ const EARLY: &str = text(spans::BEFORE_STARTING);
 const PREPARING: [Name; 2] = [spans::INIT_CPUS, name::setup_per_cpu_areas];
 
 /// Tells the host who boots.
-pub fn tell_boot(boot_cpu: HwId, entry_level: u8) {
+pub fn tell_boot(boot_cpu: HwId, entry_level: Option<u8>) {
     console::tell_host(&Record::Boot {
         schema: SCHEMA,
         image: "kernel",

@@ -55,7 +55,7 @@ fn run(arguments: &BootArguments) -> Result<(), &'static str> {
         schema: SCHEMA,
         image: "yardstick",
         version: env!("CARGO_PKG_VERSION"),
-        entry_level: arguments.entry_level,
+        entry_level: Some(arguments.entry_level),
         boot_hw_id: processor::hw_id().0,
     });
     timer::init(&fdt)?;

@@ -142,7 +142,7 @@ fn at_el2(stand: &Stand) -> Result<(), String> {
         options.entry_level = Some(2);
         options.cpu_model = Some("max".into());
     })?;
-    run.booted().expect(run.report()?.entry_level == 2, "it should be entered at EL2")?;
+    run.booted().expect(run.report()?.entry_level == Some(2), "it should be entered at EL2")?;
     let parked = "untouched; at offline, Abandoned, firmware says OFF";
     run.answer(1)?.expect_text(parked)?;
     run.answer(2)?.expect_text("untouched; at clockevents:starting, Stuck, firmware says OFF")?;

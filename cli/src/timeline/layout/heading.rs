@@ -66,7 +66,7 @@ impl Layout {
 }
 
 fn facts(report: &Report, story: &Story) -> Vec<String> {
-    let image = format!("{} {} entered at EL{}", report.image, report.image_version, report.entry_level);
+    let image = format!("{} {}{}", report.image, report.image_version, report.entry_words());
     if report.end != End::Done {
         return vec![image];
     }

@@ -57,7 +57,7 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
     }
     let level = processor::exception_level();
     println!("Booting on CPU {boot_cpu}, entered at EL{}, running at EL{level}", arguments.entry_level);
-    report::tell_boot(boot_cpu, arguments.entry_level);
+    report::tell_boot(boot_cpu, Some(arguments.entry_level));
     #[cfg(feature = "faults")]
     crate::fault::read_command_line(devicetree::command_line(&fdt));
     let smp = match acpi::acpi_boot_table_init(&fdt, &options) {
