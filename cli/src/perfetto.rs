@@ -95,13 +95,17 @@ impl<'a> Thread<'a> {
             let slice = self.event("B", name, begin);
             events.push(with(slice, json!({ "cname": "terrible", "args": { "reason": self.cpu.reason } })));
         }
-        // The arrow ends where the CPU first shows, or where it was waited for.
-        if let (Some(kick), Some(arrival)) = (kick, if fault.is_some() { kick } else { first }) {
-            let arrow = with(self.event("f", KICK, arrival.max(kick)), json!({ "bp": "e" }));
-            events.push(with(arrow, json!({ "cat": KICK, "id": self.cpu.index })));
+        // The arrow of the kick ends where the CPU was waited for, or where it first shows after it: in a slice which, for Perfetto,
+        // must be open by then in the order of the file as well.
+        let mut arrow = kick;
+        if fault.is_some() {
+            events.extend(arrow.take().map(|kick| self.arrow_end(kick)));
         }
         for event in &self.cpu.events {
             self.take(event, events);
+            if event.phase != Phase::End && arrow.take_if(|kick| *kick <= event.ns).is_some() {
+                events.push(self.arrow_end(event.ns));
+            }
         }
         while let Some(name) = self.open.pop() {
             let end = self.event("E", name, self.end);
@@ -110,6 +114,10 @@ impl<'a> Thread<'a> {
         if let Some(name) = &fault {
             events.push(self.event("E", name, self.end));
         }
+    }
+
+    fn arrow_end(&self, ns: u64) -> Value {
+        with(self.event("f", KICK, ns), json!({ "bp": "e", "cat": KICK, "id": self.cpu.index }))
     }
 
     fn take(&mut self, event: &'a Event, events: &mut Vec<Value>) {
@@ -226,6 +234,69 @@ mod tests {
         assert_eq!(named(1).as_deref(), Some("CPU 0 (0x0)"));
         assert_eq!(named(3).as_deref(), Some("CPU 2 (0x2), stuck"));
         assert_eq!(named(5), None);
+    }
+
+    /// The slices that Perfetto ties each arrow to, by name and thread: for either end the innermost one that is open on its thread
+    /// when that end is read. Events are read by their times and, where these are equal, in the order of the file.
+    fn tied(events: &[Value]) -> Vec<[(String, u64); 2]> {
+        let mut events: Vec<&Value> = events.iter().filter(|event| event["ph"] != "M").collect();
+        events.sort_by(|one, other| one["ts"].as_f64().unwrap().total_cmp(&other["ts"].as_f64().unwrap()));
+        let mut open: HashMap<u64, Vec<String>> = HashMap::new();
+        let (mut started, mut arrows) = (HashMap::new(), Vec::new());
+        // A moment is a slice without length, which the next beginning or end on its thread removes.
+        let mut moments: HashMap<u64, String> = HashMap::new();
+        for event in events {
+            let (tid, name) = (event["tid"].as_u64().unwrap(), event["name"].as_str().unwrap().to_owned());
+            let innermost = moments.get(&tid).or_else(|| open.get(&tid)?.last()).cloned();
+            match event["ph"].as_str().unwrap() {
+                "B" => {
+                    moments.remove(&tid);
+                    open.entry(tid).or_default().push(name);
+                }
+                "E" => {
+                    moments.remove(&tid);
+                    open.get_mut(&tid).and_then(Vec::pop);
+                }
+                "i" => drop(moments.insert(tid, name)),
+                "s" => drop(started.insert(event["id"].as_u64(), (innermost.unwrap(), tid))),
+                "f" => {
+                    let start = started[&event["id"].as_u64()].clone();
+                    arrows.extend(innermost.map(|innermost| [start, (innermost, tid)]));
+                }
+                other => panic!("{other}"),
+            }
+        }
+        arrows
+    }
+
+    #[test]
+    fn every_arrow_ties_a_kick_to_the_first_slice_of_its_cpu() {
+        for (report, count) in [(sample::cpus(4), 3), (sample::cpus(128), 127)] {
+            let tied = tied(&events(&report));
+            assert_eq!(tied.len(), count, "{tied:?}");
+            for ([from, to], target) in tied.iter().zip(2..) {
+                assert_eq!((from, to), (&(KICK.to_owned(), 1), &("secondary_entry".to_owned(), target)));
+            }
+        }
+        for report in [stuck(), sample::dead_cpu()] {
+            let tied = tied(&events(&report));
+            assert_eq!(tied.len(), report.cpus.len() - 1, "{tied:?}");
+            let faulty = report.cpus.iter().find(|cpu| is_faulty(cpu)).unwrap();
+            let [_, (slice, _)] = tied.iter().find(|[_, to]| to.1 == thread(faulty.index)).unwrap();
+            assert!(slice.starts_with(outcome_words(faulty.outcome)), "{slice}");
+        }
+    }
+
+    #[test]
+    fn an_arrow_ends_at_the_first_slice_after_the_kick() {
+        use Phase::{Begin, End, Instant};
+        let kick = Event { name: KICK.into(), ns: 4, phase: Instant, target: Some(1) };
+        // The CPU is prepared before it is kicked, and the beginning of x was lost, so there is nothing to show of it.
+        let own = [("prepare", 1, Begin), ("prepare", 2, End), ("x", 5, End), ("y", 6, Instant)];
+        let mut report = sample::with_events(&[&[], &own]);
+        report.cpus[0].events.push(kick);
+        let tied = tied(&events(&report));
+        assert_eq!(tied, [[(KICK.to_owned(), 1), ("y".to_owned(), 2)]]);
     }
 
     #[test]
