@@ -66,18 +66,21 @@ fn show_writes_a_trace() {
 #[test]
 fn what_is_no_report_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let [cut, future, tree] = ["cut.json", "future.json", "board.dts"].map(|name| directory.path().join(name));
+    let [cut, future, tree, empty] =
+        ["cut.json", "future.json", "board.dts", "empty.json"].map(|name| directory.path().join(name));
     let whole = std::fs::read_to_string(saved("four-cpus.json")).unwrap();
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     std::fs::write(&future, whole.replacen("\"schema\": 1", "\"schema\": 7", 1)).unwrap();
     std::fs::write(&tree, "/dts-v1/;\n").unwrap();
+    std::fs::write(&empty, "").unwrap();
     let missing = directory.path().join("missing.json");
-    let cases: [(&Path, &str); 5] = [
+    let cases: [(&Path, &str); 6] = [
         (&missing, "No such file"),
         (directory.path(), "directory"),
-        (&cut, "line"),
+        (&cut, "it is cut off at line"),
+        (&empty, "it is empty"),
         (&future, "version 7, and this command reads version 1"),
-        (&tree, "as a report"),
+        (&tree, "it is not JSON"),
     ];
     for (file, expected) in cases {
         refuses(&["show".as_ref(), file], expected);
@@ -100,6 +103,23 @@ fn diff_exits_as_diff_does() {
     let (code, text, _) = output(&reveille(&["diff".as_ref(), &good, &dead]));
     assert_eq!(code, Some(1));
     assert!(text.contains("CPU 5: not there → timed out: never arrived (firmware says ON)"), "{text}");
+}
+
+#[test]
+fn diff_does_not_compare_the_times_of_two_machines() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = directory.path().join("other.json");
+    let whole = std::fs::read_to_string(saved("four-cpus.json")).unwrap();
+    let figure = whole.lines().find(|line| line.contains("\"bringup_ns\"")).unwrap();
+    let slow = whole.replace(figure, "  \"bringup_ns\": 900000000,");
+    for (machine, compares) in [("virt", true), ("raspi3b", false)] {
+        std::fs::write(&other, slow.replace("\"machine\": \"virt\"", &format!("\"machine\": {machine:?}"))).unwrap();
+        let (code, text, stderr) = output(&reveille(&["diff".as_ref(), &saved("four-cpus.json"), &other]));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "the outcomes are the same");
+        assert_eq!(text.contains("900.000 ms"), compares, "{text}");
+        let said = "machine: virt → raspi3b; the times of two machines are not compared";
+        assert_eq!(text.contains(said), !compares, "{text}");
+    }
 }
 
 #[cfg(unix)]

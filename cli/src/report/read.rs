@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use reveille_trace_format::SCHEMA;
+use serde_json::error::Category;
 
 use super::Report;
 use crate::error::Error;
@@ -14,15 +15,33 @@ use crate::error::Error;
 pub fn read(path: &Path) -> Result<Report, Error> {
     let refused = |problem: String| Error::ReportRead { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
-    let Some(schema) = value.get("schema") else { return Err(refused("it has no member \"schema\"".into())) };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(refused("it is empty".into()));
+    }
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| refused(problem(&error)))?;
+    let Some(schema) = value.get("schema") else {
+        return Err(refused(
+            "it is JSON without the member \"schema\", which every report of boot --report has".into(),
+        ));
+    };
     if schema.as_u64() != Some(u64::from(SCHEMA)) {
-        return Err(refused(format!("it is of version {schema}, and this command reads version {SCHEMA}")));
+        let what =
+            format!("it is of version {schema}, and this command reads version {SCHEMA}: boot again to make it anew");
+        return Err(refused(what));
     }
     // From the text again, because errors then name the line.
-    let mut report: Report = serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+    let mut report: Report = serde_json::from_slice(&bytes).map_err(|error| refused(problem(&error)))?;
     clean_report(&mut report);
     Ok(report)
+}
+
+/// What is wrong with a text, in the words of who wanted to read a report.
+fn problem(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => format!("it is cut off at line {}", error.line()),
+        Category::Syntax => format!("it is not JSON: {error}"),
+        Category::Data | Category::Io => format!("it is JSON, but not a report: {error}"),
+    }
 }
 
 fn clean_report(report: &mut Report) {
@@ -100,12 +119,16 @@ mod tests {
         let files = [
             (whole.replace("\"schema\": 1", "\"schema\": 2"), "version 2, and this command reads version 1"),
             (whole.replace("\"schema\": 1", "\"schema\": \"1\""), "version \"1\""),
-            (whole.replace("\"schema\": 1,", ""), "no member \"schema\""),
-            (whole[..whole.len() / 2].to_owned(), "line"),
-            (whole.replace("\"kick\"", "7"), "line"),
-            ("[]".to_owned(), "schema"),
-            (String::new(), "EOF"),
-            ("\0\u{1b}[31m".to_owned(), "expected value"),
+            (whole.replace("\"schema\": 1,", ""), "without the member \"schema\""),
+            (whole[..whole.len() / 2].to_owned(), "it is cut off at line"),
+            (whole[..whole.len() - 2].to_owned(), "it is cut off at line"),
+            (whole.replace("\"kick\"", "7"), "it is JSON, but not a report: invalid type"),
+            (whole.replace("\"asked_count\"", "\"asked\""), "it is JSON, but not a report: unknown field `asked`"),
+            ("[]".to_owned(), "without the member \"schema\""),
+            (String::new(), "it is empty"),
+            ("\n \n".to_owned(), "it is empty"),
+            ("\0\u{1b}[31m".to_owned(), "it is not JSON"),
+            ("CPU 5 never arrived".to_owned(), "it is not JSON"),
         ];
         for (text, expected) in files {
             std::fs::write(&path, text).unwrap();
