@@ -17,6 +17,7 @@ use reveille_runtime::thread::{self, Completion};
 use reveille_runtime::{clock, trace};
 use spin::Once;
 
+use crate::arch::spans;
 use crate::names::name;
 use crate::smp::{self, Control};
 
@@ -90,7 +91,7 @@ fn first_run(cpu: CpuIndex) -> Verdict {
     if cpu.is_boot() {
         return hotplug().thread(cpu);
     }
-    trace::end(name::cpu_startup_entry);
+    trace::end(spans::IDLE);
     let verdict = {
         let _span = trace::span(name::cpuhp_thread_fun);
         hotplug().thread(cpu)

@@ -6,7 +6,7 @@ use reveille_runtime::arch::{interrupts, power, processor};
 use reveille_runtime::cpus::SMP;
 use reveille_runtime::{clock, per_cpu, thread, trace};
 
-use crate::arch::{self, Machine};
+use crate::arch::{self, Machine, spans};
 use crate::cpuinfo::cpuinfo_store_boot_cpu;
 use crate::hotplug::{self, hotplug};
 use crate::names::name;
@@ -95,13 +95,13 @@ fn rest_init(boot: Boot) -> ! {
         }
     }
     trace::end(name::start_kernel);
-    trace::begin(name::cpu_startup_entry, 0);
+    trace::begin(spans::IDLE, 0);
     thread::idle(hotplug::cpu_die)
 }
 
 /// The init thread.
 fn kernel_init(mut boot: Boot) {
-    trace::end(name::cpu_startup_entry);
+    trace::end(spans::IDLE);
     trace::begin(name::kernel_init, 0);
     let brought_up = kernel_init_freeable(&mut boot);
     trace::end(name::kernel_init);

@@ -15,6 +15,7 @@
 
 #![no_std]
 #![no_main]
+#![cfg_attr(all(target_arch = "mips", feature = "faults"), feature(asm_experimental_arch))]
 
 extern crate alloc;
 

@@ -1,4 +1,4 @@
-//! The names in the kernel's traces: the functions of Linux 5.14 and, for spin-table, 4.12 that it follows, and the library's three events.
+//! The names in the kernel's traces: the functions of Linux 5.14 and, for spin-table, 4.12 that it follows, on MIPS of 2.6, and the library's three events.
 
 use reveille::trace::Name;
 
@@ -16,6 +16,9 @@ reveille::names! {
     secondary_entry, secondary_holding_pen, secondary_startup, __cpu_setup, __enable_mmu, __secondary_switched, secondary_start_kernel,
     cpuinfo_store_cpu, notify_cpu_starting, gic_starting_cpu, bcm2836_cpu_starting, arch_timer_starting_cpu, sched_cpu_starting, set_cpu_online,
     cpu_startup_entry, cpuhp_thread_fun, workqueue_online_cpu, lockup_detector_online_cpu, sched_cpu_activate,
+    // MIPS: the boot CPU, and the others.
+    cpu_probe, prom_init, prom_meminit, plat_smp_setup, cfe_cpu_stop, _cpu_up, prom_boot_secondary, cfe_cpu_start,
+    smp_bootstrap, start_secondary, prom_init_secondary, calibrate_delay, prom_smp_finish, cpu_idle,
     // The library's.
     kick, online, active,
 }

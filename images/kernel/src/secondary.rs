@@ -24,7 +24,7 @@ pub fn secondary_start_kernel(context: ContextId) -> ! {
     }
     set_cpu_online(arrival);
     trace::end(spans::SECONDARY_START);
-    trace::begin(name::cpu_startup_entry, 0);
+    trace::begin(spans::IDLE, 0);
     thread::idle(hotplug::cpu_die)
 }
 

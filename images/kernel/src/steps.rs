@@ -15,7 +15,7 @@ use reveille::{CpuIndex, HwId};
 use reveille_runtime::cpus;
 use reveille_runtime::println;
 
-/// The places of the steps within their sections.
+/// The places of the steps within their sections. An architecture may have more between them.
 mod order {
     /// PREPARE.
     pub const IDLE: u16 = 10;
@@ -37,14 +37,14 @@ mod order {
 const EIO: StepError = StepError(-5);
 const ENOMEM: StepError = StepError(-12);
 const EBUSY: StepError = StepError(-16);
-const EINVAL: StepError = StepError(-22);
+pub const EINVAL: StepError = StepError(-22);
 
 fn hw_id(cpu: CpuIndex) -> HwId {
     cpus::hw_id(cpu)
 }
 
 /// Says why a step of `cpu` fails, and fails it with `error`.
-fn fail(cpu: CpuIndex, error: StepError, reason: &str) -> StepError {
+pub fn fail(cpu: CpuIndex, error: StepError, reason: &str) -> StepError {
     println!("CPU {cpu}: {reason}");
     error
 }

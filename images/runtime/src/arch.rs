@@ -12,3 +12,8 @@
 mod aarch64;
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::*;
+
+#[cfg(target_arch = "mips")]
+mod mips;
+#[cfg(target_arch = "mips")]
+pub use mips::*;

@@ -88,8 +88,7 @@ fn map_registers(registers: Range<usize>, size: usize) -> Result<NonNull<u8>, &'
     if registers.len() < size {
         return Err("the console has too few registers");
     }
-    memory_map::map_device(registers.start, registers.len()).map_err(|_| "the console cannot be mapped")?;
-    NonNull::new(registers.start as *mut u8).ok_or("the console lies at address 0")
+    memory_map::map_device(registers.start, registers.len()).map_err(|_| "the console cannot be mapped")
 }
 
 /// Prints, for [`print!`](crate::print!).

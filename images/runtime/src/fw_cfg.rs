@@ -1,7 +1,6 @@
 //! What QEMU hands to firmware: the files of its device fw_cfg ([`FwCfg`]; QEMU's `docs/specs/fw_cfg`).
 
 use alloc::vec::Vec;
-use core::ptr::NonNull;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
@@ -40,9 +39,8 @@ impl FwCfg {
         let node = node.ok_or("the devicetree names no fw_cfg")?;
         let region = devicetree::regions(node).next().filter(|region| region.len() >= size_of::<Registers>());
         let region = region.ok_or("fw_cfg has too few registers")?;
-        memory_map::map_device(region.start, region.len()).map_err(|_| "fw_cfg cannot be mapped")?;
-        let registers = NonNull::new(core::ptr::with_exposed_provenance_mut(region.start));
-        let registers = registers.ok_or("fw_cfg lies at address 0")?;
+        let registers = memory_map::map_device(region.start, region.len());
+        let registers = registers.map_err(|_| "fw_cfg cannot be mapped")?.cast();
         // SAFETY: mapped as device memory just now, and nobody else uses it.
         Ok(Self { registers: unsafe { UniqueMmioPointer::new(registers) } })
     }

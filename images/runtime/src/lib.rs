@@ -5,6 +5,7 @@
 //! the crate `reveille`; a CPU that has come up announces itself here with [`mod@per_cpu`] and [`thread`].
 
 #![no_std]
+#![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
 extern crate alloc;
 

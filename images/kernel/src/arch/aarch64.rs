@@ -27,7 +27,7 @@ use reveille_runtime::devicetree::Interrupt;
 use reveille_runtime::{console, devicetree, interrupt_controller, memory, println, trace};
 
 use crate::names::name;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::smp::{CpuSource, Methods};
 use crate::{report, smp};
 
@@ -60,7 +60,7 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
     report::tell_boot(boot_cpu, Some(arguments.entry_level));
     #[cfg(feature = "faults")]
     crate::fault::read_command_line(devicetree::command_line(&fdt));
-    let smp = match acpi::acpi_boot_table_init(&fdt, &options) {
+    let smp = match acpi::acpi_boot_table_init(&fdt) {
         Some(acpi) => {
             let psci = acpi.psci_acpi_init();
             smp::smp_init_cpus(&acpi, boot_cpu, &options, cpu_ops::acpi_supported_cpu_ops(psci))
@@ -75,11 +75,12 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
 
 fn setup_machine_fdt(fdt: &Fdt<'_>) -> Options {
     let _span = trace::span(name::setup_machine_fdt);
-    let options = Options::from_command_line(devicetree::command_line(fdt));
-    if options.semihosting {
+    let command_line = devicetree::command_line(fdt);
+    // Where no debugger listens the kernel switches off instead.
+    if options::value(command_line, "reveille.exit=") == Some("semihosting") {
         power::use_semihosting();
     }
-    options
+    Options::from_command_line(command_line)
 }
 
 impl Machine {

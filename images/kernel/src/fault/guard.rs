@@ -7,12 +7,12 @@ use reveille_runtime::thread;
 use crate::arch::fault::LEFT_BY_ENTRY_CODE;
 
 /// In place of what the entry code leaves at the top of a stack.
-const MARK: [u64; 6] = [0x6d61_726b_6564_2121; 6];
-const _: () = assert!(size_of_val(&MARK) >= LEFT_BY_ENTRY_CODE);
+type Mark = [u64; LEFT_BY_ENTRY_CODE / size_of::<u64>()];
+const MARK: Mark = [0x6d61_726b_6564_2121; _];
 
-fn place(cpu: CpuIndex) -> Option<*mut [u64; 6]> {
+fn place(cpu: CpuIndex) -> Option<*mut Mark> {
     let top = thread::fork_idle(cpu).ok().filter(|&top| top != 0)?;
-    Some((top - size_of_val(&MARK)) as *mut [u64; 6])
+    Some((top - size_of_val(&MARK)) as *mut Mark)
 }
 
 /// Writes the mark where the entry code would write.

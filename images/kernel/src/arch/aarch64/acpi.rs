@@ -8,11 +8,11 @@ use reveille::{HwId, Topology};
 use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::psci::PsciNode;
 use reveille_runtime::acpi::Tables;
-use reveille_runtime::{println, trace};
+use reveille_runtime::{devicetree, println, trace};
 
 use super::cpu_ops::cpu_get_ops;
 use crate::names::name;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::smp::{CpuSource, Methods};
 
 /// The machine, as ACPI describes it.
@@ -22,10 +22,10 @@ pub struct Acpi {
     psci: Option<PsciNode>,
 }
 
-/// ACPI, if the command line asks for it and its tables are sound; the devicetree describes the machine otherwise.
-pub fn acpi_boot_table_init(fdt: &Fdt<'_>, options: &Options) -> Option<Acpi> {
+/// ACPI, if the command line asks for it (`acpi=on`) and its tables are sound; the devicetree describes the machine otherwise.
+pub fn acpi_boot_table_init(fdt: &Fdt<'_>) -> Option<Acpi> {
     let _span = trace::span(name::acpi_boot_table_init);
-    if !options.acpi {
+    if options::value(devicetree::command_line(fdt), "acpi=") != Some("on") {
         return None;
     }
     match Acpi::new(fdt) {

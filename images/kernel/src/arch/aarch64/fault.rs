@@ -6,5 +6,5 @@ mod stubs;
 pub use firmware::{FaultyFirmware, arrive_again};
 use reveille_aarch64::boot_table::EntryTimes;
 
-/// What the entry code leaves at the top of a CPU's stack, in bytes.
-pub const LEFT_BY_ENTRY_CODE: usize = size_of::<EntryTimes>();
+/// What the entry code leaves at the top of a CPU's stack before it calls Rust, in bytes: a multiple of 16.
+pub const LEFT_BY_ENTRY_CODE: usize = size_of::<EntryTimes>().next_multiple_of(16);

@@ -17,6 +17,8 @@ pub const TIMER_STARTING: Name = name::arch_timer_starting_cpu;
 pub const BEFORE_STARTING: Name = name::__secondary_switched;
 /// Finds out which CPUs there are.
 pub const INIT_CPUS: Name = name::smp_init_cpus;
+/// Its idle thread.
+pub const IDLE: Name = name::cpu_startup_entry;
 
 /// Its part of the interrupt controller.
 pub fn interrupt_controller_starting() -> Name {

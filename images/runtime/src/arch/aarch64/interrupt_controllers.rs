@@ -47,6 +47,6 @@ pub fn init(fdt: &Fdt<'_>) -> Made {
 
 /// Maps a part of the controller.
 pub(super) fn map<T>(address: usize, size: usize) -> Result<NonNull<T>, &'static str> {
-    memory_map::map_device(address, size).map_err(|_| "the interrupt controller's registers cannot be mapped")?;
-    NonNull::new(address as *mut T).ok_or("the interrupt controller lies at address 0")
+    let registers = memory_map::map_device(address, size);
+    registers.map(NonNull::cast).map_err(|_| "the interrupt controller's registers cannot be mapped")
 }

@@ -140,13 +140,15 @@ fn map(range: &MemoryRegion, attributes: El1Attributes, constraints: Constraints
     Ok(())
 }
 
-/// Maps the registers of a device.
+/// Maps the registers of a device: where they are.
 ///
 /// # Errors
 /// The region cannot be mapped, or is mapped as memory.
-pub fn map_device(address: usize, size: usize) -> Result<(), MapError> {
+pub fn map_device(address: usize, size: usize) -> Result<NonNull<u8>, &'static str> {
     let end = (address + size).next_multiple_of(PAGE);
-    map(&MemoryRegion::new(address & !(PAGE - 1), end), DEVICE, Constraints::empty())
+    let region = MemoryRegion::new(address & !(PAGE - 1), end);
+    map(&region, DEVICE, Constraints::empty()).map_err(|_| "its registers cannot be mapped")?;
+    NonNull::new(core::ptr::with_exposed_provenance_mut(address)).ok_or("its registers lie at address 0")
 }
 
 /// A 64-bit word at `address`, which is a multiple of 8: where it is mapped already, as that; as a device otherwise. `None` if it
