@@ -97,3 +97,25 @@ pub enum HotplugError {
     #[error("CPUs have passed {0}, whose instances come before")]
     TooLate(&'static str),
 }
+
+impl HotplugError {
+    /// The number that Linux has for this (negative), for kernels whose callers expect one: `-EBUSY` where the request may be made again,
+    /// `-EINVAL` where the CPU is not one to make it of, and what a step said where a step failed (`_cpu_up` and `_cpu_down` of
+    /// `kernel/cpu.c`, `__cpu_up` of `arch/arm64/kernel/smp.c`).
+    #[must_use]
+    pub const fn errno(&self) -> i32 {
+        const EIO: i32 = -5;
+        const EBUSY: i32 = -16;
+        const EINVAL: i32 = -22;
+        const EOPNOTSUPP: i32 = -95;
+        const ETIMEDOUT: i32 = -110;
+        match self {
+            Self::Busy | Self::StillRunning(_) | Self::Disabled | Self::LastCpu | Self::TooLate(_) => EBUSY,
+            Self::NotPresent | Self::AlreadyThere(_) | Self::CannotHold(_) | Self::NoSuchInstance => EINVAL,
+            Self::CannotDie(_) => EOPNOTSUPP,
+            Self::NoAnswer | Self::Hung(_) => ETIMEDOUT,
+            Self::NotUp(_) | Self::NotUpNorUndone { .. } | Self::DieRefused(_) | Self::NotOff(_) => EIO,
+            Self::Step(failure) | Self::NotUndone { failure, .. } => failure.error.0,
+        }
+    }
+}

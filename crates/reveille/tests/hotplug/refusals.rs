@@ -4,7 +4,7 @@ use reveille::SmpOptions;
 use reveille::hotplug::{Direction, HotplugError, HotplugState};
 use reveille_sim::{Control, Machine, Request};
 
-use super::{STEPS, failure, fault, on_machines};
+use super::{STEPS, TOLD_TO_FAIL, failure, fault, on_machines};
 
 #[test]
 fn the_last_cpu_the_boot_cpu_and_one_without_cpu_off_stay() {
@@ -37,6 +37,21 @@ fn a_cpu_that_is_not_present_or_there_already_is_said_to_be() {
     Machine::builder(2).steps(&STEPS).options(nosmp).build().run(|control| {
         assert_eq!(control.boot().online(), 1);
         assert_eq!(control.cpu_up(1), Err(HotplugError::NotPresent));
+    });
+}
+
+#[test]
+fn errors_have_the_numbers_of_linux() {
+    on_machines(|control| {
+        let errno = |result: Result<_, HotplugError>| result.map_err(|error| error.errno());
+        let (ebusy, einval) = (Err(-16), Err(-22));
+        assert_eq!(errno(control.cpu_up(1).map(|()| None)), einval);
+        assert_eq!(errno(control.cpu_down(3)), einval);
+        control.inject(fault("cpu1:fails-down:worker"));
+        assert_eq!(errno(control.cpu_down(1)), Err(TOLD_TO_FAIL.0));
+        control.mend(1);
+        control.disable().unwrap();
+        assert_eq!(errno(control.cpu_down(1)), ebusy);
     });
 }
 
