@@ -1,6 +1,7 @@
 //! What the kernel needs to bring its CPUs up: 40 lines at most, which a test counts.
 
-use reveille::topology::{FdtOptions, open_fdt};
+use dtoolkit::fdt::Fdt;
+use reveille::topology::FdtOptions;
 use reveille::{Arrival, HwId, MAX_CPUS, Outcome, Topology};
 use reveille_aarch64::kernel::{Kernel, Wishes};
 use reveille_aarch64::psci::PsciNode;
@@ -28,7 +29,8 @@ fn wait_for_interrupt() {
 /// Whether all CPUs are online.
 pub fn bring_up_cpus() -> bool {
     // SAFETY: QEMU puts the devicetree at the start of RAM, which is mapped, and leaves a MiB for it.
-    let fdt = open_fdt(unsafe { &*DEVICETREE }).expect("QEMU's devicetree");
+    // Boards whose trees have long names take reveille::topology::open_fdt, and 1.7 KB more.
+    let fdt = Fdt::new(unsafe { &*DEVICETREE }).expect("QEMU's devicetree");
     let psci = PsciNode::from_fdt(&fdt).expect("QEMU's PSCI");
     let options =
         FdtOptions { boot_cpu: entry::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: MAX_CPUS };

@@ -39,7 +39,7 @@ pub fn prom_init(arguments: &BootArguments, boot_cpu: HwId) -> Result<&'static C
         Err(reason) => println!("{reason}"),
     }
     println!("Booting on CPU {boot_cpu}, entered by CFE");
-    report::tell_boot(boot_cpu, 0);
+    report::tell_boot(boot_cpu, None);
     Ok(cfe)
 }
 
