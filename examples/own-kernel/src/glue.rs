@@ -28,8 +28,8 @@ fn wait_for_interrupt() {
 
 /// Whether all CPUs are online.
 pub fn bring_up_cpus() -> bool {
-    // SAFETY: QEMU puts the devicetree at the start of RAM, which is mapped, and leaves a MiB for it.
     // Boards whose trees have long names take reveille::topology::open_fdt, and 1.7 KB more.
+    // SAFETY: QEMU puts the devicetree at the start of RAM, which is mapped, and leaves a MiB for it.
     let fdt = Fdt::new(unsafe { &*DEVICETREE }).expect("QEMU's devicetree");
     let psci = PsciNode::from_fdt(&fdt).expect("QEMU's PSCI");
     let options =
