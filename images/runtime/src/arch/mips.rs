@@ -2,6 +2,7 @@
 
 pub mod cfe_console;
 pub mod context;
+pub mod count;
 mod exceptions;
 mod gic;
 pub mod head;

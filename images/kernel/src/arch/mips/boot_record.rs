@@ -5,7 +5,7 @@ use reveille::{ContextId, CpuIndex};
 use reveille_mips::boot_record::{EntryTimes, Start};
 use reveille_mips::counter;
 use reveille_mips::entry::RECORDS;
-use reveille_runtime::arch::memory_map;
+use reveille_runtime::arch::{count, memory_map};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::{per_cpu, thread, trace};
 
@@ -39,7 +39,10 @@ extern "C" fn start_secondary(context: u32, _argument: usize, times: &EntryTimes
     let Some(context) = ContextId::from_raw(context) else {
         panic!("a CPU arrived with the context {context:#x}, which names no CPU");
     };
-    let record = |count, kind, name: Name| trace::record_at(counter::ticks_at(count), kind, name, 0);
+    let behind = count::synchronise();
+    let record = |count: u32, kind, name: Name| {
+        trace::record_at(counter::ticks_at(count.wrapping_add(behind)), kind, name, 0);
+    };
     record(times.entry, Kind::Begin, name::smp_bootstrap);
     record(times.claimed, Kind::End, name::smp_bootstrap);
     secondary_start_kernel(context)

@@ -8,11 +8,12 @@ use core::time::Duration;
 
 use cfe_abi::{Error, Request};
 use reveille::topology::{Findings, LeftOut, MethodIndex, ProbeOptions};
+use reveille::trace::Kind;
 use reveille::{CpuIndex, EnableMethod, HwId, MAX_CPUS, Topology};
 use reveille_mips::cfe::{Cfe, EntryState, Firmware};
 use reveille_mips::entry::{RECORDS, entry_point};
 use reveille_mips::method::CfeCpus;
-use reveille_runtime::arch::interrupts;
+use reveille_runtime::arch::{count, interrupts, timer};
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::per_cpu::smp_processor_id;
 use reveille_runtime::thread::Completion;
@@ -53,9 +54,13 @@ impl CpuSource for Answers {
         let options = ProbeOptions { boot_cpu, method: MethodIndex(0), nr_cpus: options.smp.nr_cpus };
         let numbers = (1..MAX_CPUS as u64).map(HwId);
         let mut answers = |hw_id: HwId| {
-            trace::begin(name::cfe_cpu_stop, hw_id.0 as u32);
+            let begun = timer::ticks();
             let stopped = self.0.cpu_stop(hw_id.0).is_ok();
-            trace::end(name::cfe_cpu_stop);
+            // Hundreds do not exist.
+            if stopped {
+                trace::record_at(begun, Kind::Begin, name::cfe_cpu_stop, 0);
+                trace::end(name::cfe_cpu_stop);
+            }
             stopped
         };
         let findings = topology.probe(&options, numbers, &mut answers, left_out);
@@ -81,6 +86,8 @@ static DONE: Completion = Completion::new();
 
 impl Firmware for OnBootCpu {
     fn call(&self, request: &mut Request) {
+        // Of the calls that come this way, those are all but the few that stop a CPU.
+        count::note_reference();
         {
             // The CPU must stay the same until the call is made.
             let _masked = interrupts::mask();

@@ -19,6 +19,11 @@ const MANAGER_SIZE: usize = 0x8000;
 const SIZE: usize = 0x2_0000;
 /// What of that register is the address.
 const BASE: u32 = 0xfffe_0000;
+/// The controller's configuration, in which a bit stops the counter that all CPUs share (GIC_SH_CONFIG), and the counter's lower half
+/// (GIC_SH_COUNTERLO).
+const CONFIGURATION: usize = 0;
+const COUNT_STOP: u32 = 1 << 28;
+const COUNTER: usize = 0x10;
 /// Sources are edges at their rising, one bit each (GIC_SH_POL, GIC_SH_TRIG).
 const POLARITY: usize = 0x100;
 const TRIGGER: usize = 0x180;
@@ -65,7 +70,15 @@ impl Gic {
             return Err("the interrupt controller is off");
         }
         let base = memory_map::map_device((gic_base & BASE) as usize, SIZE)?;
-        Ok(Self { base })
+        let gic = Self { base };
+        let configuration = gic.register(CONFIGURATION).read();
+        gic.register(CONFIGURATION).write(configuration & !COUNT_STOP);
+        Ok(gic)
+    }
+
+    /// The counter that all CPUs share, as far as 32 bits go.
+    pub fn shared_counter(&self) -> u32 {
+        self.register(COUNTER).read()
     }
 
     fn register(&self, offset: usize) -> UniqueMmioPointer<'_, ReadWrite<u32>> {

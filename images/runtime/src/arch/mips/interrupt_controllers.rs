@@ -20,7 +20,7 @@ const TIMER_LINE: u32 = 1 << (STATUS_IM + 7);
 const NO_SHARED: &str = "the interrupts of devices are not used";
 
 struct CpuLines {
-    gic: Option<Gic>,
+    gic: Option<&'static Gic>,
 }
 
 /// The controller of the machine, which has `several` CPUs or one.
@@ -28,7 +28,10 @@ struct CpuLines {
 /// # Errors
 /// Why its CPUs cannot interrupt each other.
 pub fn init(several: bool) -> Result<&'static dyn InterruptController, &'static str> {
-    let gic = if several { Some(Gic::new()?) } else { None };
+    let gic: Option<&'static Gic> = if several { Some(Box::leak(Box::new(Gic::new()?))) } else { None };
+    if let Some(gic) = gic {
+        super::count::use_shared_counter(gic);
+    }
     Ok(Box::leak(Box::new(CpuLines { gic })))
 }
 
@@ -48,7 +51,7 @@ impl InterruptController for CpuLines {
     }
 
     fn init_this_cpu(&self, hw_id: HwId) -> Result<(), &'static str> {
-        if let Some(gic) = &self.gic {
+        if let Some(gic) = self.gic {
             gic.enable(hw_id);
             set_line(GIC_LINE, true);
         }
@@ -67,7 +70,7 @@ impl InterruptController for CpuLines {
 
     fn disable_this_cpu(&self, hw_id: HwId) {
         set_line(GIC_LINE | TIMER_LINE, false);
-        if let Some(gic) = &self.gic {
+        if let Some(gic) = self.gic {
             gic.disable(hw_id);
         }
     }
@@ -81,7 +84,7 @@ impl InterruptController for CpuLines {
     }
 
     fn send_ipi(&self, cpu: CpuIndex, ipi: Ipi) {
-        let Some(gic) = &self.gic else { unreachable!("the only CPU interrupts no other") };
+        let Some(gic) = self.gic else { unreachable!("the only CPU interrupts no other") };
         // SAFETY: a barrier: what this CPU wrote before is there for the handler, whose CPU sees the interrupt by another way than
         // memory.
         unsafe { asm!("sync", options(nostack, preserves_flags)) };
@@ -93,7 +96,7 @@ impl InterruptController for CpuLines {
         if pending & TIMER_LINE != 0 {
             handler(Interrupt::Timer);
         }
-        if let (true, Some(gic)) = (pending & GIC_LINE != 0, &self.gic) {
+        if let (true, Some(gic)) = (pending & GIC_LINE != 0, self.gic) {
             gic.take(processor::hw_id(), |kind| handler(Interrupt::Ipi(kind)));
         }
     }
