@@ -45,6 +45,7 @@ pub struct AlreadySet(pub CpuIndex);
 #[repr(C)]
 pub(crate) struct Record {
     pub hw_id: AtomicUsize,
+    pub index: AtomicUsize,
     /// 0 in a record that was not written.
     pub claim: AtomicUsize,
     pub entry: AtomicUsize,
@@ -61,6 +62,7 @@ impl Record {
         }
         Self {
             hw_id: zero(),
+            index: zero(),
             claim: zero(),
             entry: zero(),
             thread_pointer: zero(),
@@ -94,6 +96,7 @@ impl BootRecords {
         let claim = core::ptr::from_ref(start.claim).expose_provenance();
         record.claim.compare_exchange(0, claim, Ordering::Relaxed, Ordering::Relaxed).map_err(|_| AlreadySet(cpu))?;
         record.hw_id.store(start.hw_id.0 as usize, Ordering::Relaxed);
+        record.index.store(cpu.get(), Ordering::Relaxed);
         record.entry.store(start.entry as *const () as usize, Ordering::Relaxed);
         record.thread_pointer.store(start.thread_pointer, Ordering::Relaxed);
         record.argument.store(start.argument, Ordering::Relaxed);
@@ -163,6 +166,7 @@ pub(crate) mod tests {
         assert_eq!(stack, 0x9000);
         assert_eq!(record, core::ptr::from_ref(&records.0[1]).addr());
         assert_eq!(records.0[1].hw_id.load(Ordering::Relaxed), 1);
+        assert_eq!(records.0[1].index.load(Ordering::Relaxed), 1);
         assert!(records.is_set(cpu));
     }
 

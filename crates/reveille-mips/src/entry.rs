@@ -14,6 +14,7 @@ pub static RECORDS: BootRecords = BootRecords::new();
 global_asm!(
     include_str!("smp_bootstrap.S"),
     RECORD_HW_ID = const offset_of!(Record, hw_id),
+    RECORD_INDEX = const offset_of!(Record, index),
     RECORD_CLAIM = const offset_of!(Record, claim),
     RECORD_ENTRY = const offset_of!(Record, entry),
     RECORD_THREAD_POINTER = const offset_of!(Record, thread_pointer),

@@ -29,10 +29,13 @@ reveille_smp_bootstrap:
 	mtc0	$0, $13			# Cause: no software interrupt, Count runs
 	ehb
 
-	# A record of another CPU, or one that was never written, is not ours to act on.
+	# A record of another CPU, or one that was never written, is not ours to act on; nor is a context id that names another one.
 	mfc0	$8, $15, 1		# EBase
 	andi	$8, $8, 0x3ff
 	lw	$9, {RECORD_HW_ID}($18)
+	bne	$8, $9, .Lpark
+	lw	$9, {RECORD_INDEX}($18)
+	andi	$8, $17, 0xffff
 	bne	$8, $9, .Lpark
 	lw	$10, {RECORD_CLAIM}($18)
 	beqz	$10, .Lpark
