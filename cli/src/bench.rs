@@ -2,14 +2,16 @@
 //! could cost at the least.
 //!
 //! The rows of one number of CPUs are measured in turns, run by run, since machines are noisy. [`statistics`] condenses the
-//! times, [`table`] draws them, [`spans`] finds where instructions go, and [`peer`] measures other systems.
+//! times, [`table`] draws them, [`spans`] finds where instructions go, [`peer`] measures other systems, and [`progress`] says how
+//! far it all is.
 
 pub mod peer;
+pub mod progress;
 pub mod spans;
 pub mod statistics;
 pub mod table;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -54,14 +56,36 @@ pub struct Subject {
     pub image: &'static ImageKind,
     /// What it is told on its command line.
     pub append: &'static str,
+    /// What it is, for people.
+    pub note: &'static str,
 }
 
 /// What every bench measures: the two floors, the library alone, the kernel.
 pub const SUBJECTS: [Subject; 4] = [
-    Subject { name: "bare floor", image: &image::YARDSTICK, append: "yardstick=bare" },
-    Subject { name: "online floor", image: &image::YARDSTICK, append: "yardstick=online" },
-    Subject { name: "library alone", image: &image::YARDSTICK, append: "yardstick=library" },
-    Subject { name: "kernel", image: &image::KERNEL, append: "" },
+    Subject {
+        name: "bare floor",
+        image: &image::YARDSTICK,
+        append: "yardstick=bare",
+        note: "assembly that only starts CPUs, each of which only counts itself",
+    },
+    Subject {
+        name: "online floor",
+        image: &image::YARDSTICK,
+        append: "yardstick=online",
+        note: "the same, with MMU, interrupt controller and timer switched on",
+    },
+    Subject {
+        name: "library alone",
+        image: &image::YARDSTICK,
+        append: "yardstick=library",
+        note: "the library, without hotplug steps and without a trace",
+    },
+    Subject {
+        name: "kernel",
+        image: &image::KERNEL,
+        append: "",
+        note: "the reference kernel, with all its hotplug steps and its trace",
+    },
 ];
 /// The place of the online floor among the subjects: what times are compared with.
 const ONLINE_FLOOR: usize = 1;
@@ -82,8 +106,8 @@ pub struct Row {
     pub time: Spread,
     /// The lower quartile of the time over that of the online floor.
     pub over_online_floor: f64,
-    /// What else the system does in the phase, or how it was measured, where that matters.
-    pub note: Option<String>,
+    /// What the subject is; of a peer also how it was measured, and what else it does in the phase.
+    pub note: String,
 }
 
 /// The result.
@@ -168,8 +192,10 @@ fn measure(
     let mut times = vec![Vec::new(); SUBJECTS.len()];
     let peers: Vec<&Peer> = options.peers.iter().filter(|peer| peer.refusal(cpus).is_none()).collect();
     let mut peer_times = vec![Vec::new(); peers.len()];
+    let start = Instant::now();
     for round in 1..=options.runs {
-        progress(&format!("{cpus} CPUs: round {round} of {}", options.runs));
+        let left = progress::left(start.elapsed(), round - 1, options.runs);
+        progress(&format!("{cpus} CPUs: round {round} of {}{left}", options.runs));
         for ((subject, image), times) in SUBJECTS.iter().zip(images).zip(&mut times) {
             let run = one_run(host, image, subject, &plain(subject, options.machine, cpus))?;
             times.push(phase(&run));
@@ -188,7 +214,7 @@ fn measure(
             None
         });
     }
-    let row = |subject: &str, count: Option<f64>, times: &[u64], note: Option<String>| {
+    let row = |subject: &str, count: Option<f64>, times: &[u64], note: String| {
         let time = Spread::of(times);
         Row {
             cpus,
@@ -200,9 +226,10 @@ fn measure(
         }
     };
     let own = SUBJECTS.iter().zip(counts).zip(&times);
-    let mut rows: Vec<Row> = own.map(|((subject, count), times)| row(subject.name, count, times, None)).collect();
+    let mut rows: Vec<Row> =
+        own.map(|((subject, count), times)| row(subject.name, count, times, subject.note.to_owned())).collect();
     let peers = peers.iter().zip(&peer_times).zip(peer_counts);
-    rows.extend(peers.map(|((peer, times), count)| row(peer.name(), count, times, Some(peer.note()))));
+    rows.extend(peers.map(|((peer, times), count)| row(peer.name(), count, times, peer.note())));
     Ok(rows)
 }
 

@@ -11,6 +11,7 @@ use crate::args::{
     SoakArguments, ViewArguments,
 };
 use crate::bench::peer::PeerRequest;
+use crate::bench::progress::Progress;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootOptions, BootRun};
 use crate::error::Error;
@@ -167,12 +168,14 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let mut options = arguments.options()?;
     let host = setup::ensure(options.machine.architecture())?;
     options.peers = arguments.peer.iter().map(PeerRequest::prepare).collect::<Result<_, _>>()?;
-    let bench = bench::run(&host, &options, &mut |what| complain(what))?;
+    let mut progress = Progress::default();
+    let bench = bench::run(&host, &options, &mut |what| progress.say(what))?;
+    drop(progress);
     if arguments.json {
         let json = serde_json::to_string_pretty(&bench).map_err(|error| BenchError::Peer(error.to_string()))?;
         print(&format!("{json}\n"));
     } else {
-        print(&bench::table::draw(&bench));
+        print(&bench::table::draw(&bench, width()));
     }
     Ok(ExitStatus::Fine)
 }

@@ -5,23 +5,30 @@ use std::fmt::Write;
 
 use super::spans::Side;
 use super::{Bench, Row};
+use crate::inspect::text::wrap;
 
-/// The table, and below it where instructions go if that was asked for.
+/// What the figures are, which no row says.
+const PHASE: &str = "Measured is the phase from the first CPU that is started to the last that is online and through its steps: \
+                     in instructions, of all CPUs together, for each CPU that is brought up; and in time, compared with that of \
+                     the online floor.";
+
+/// The table, and below it what its rows are, and where instructions go if that was asked for. Sentences take `width` columns.
 #[must_use]
-pub fn draw(bench: &Bench) -> String {
+pub fn draw(bench: &Bench, width: usize) -> String {
     let mut text = String::new();
     let header =
         ["CPUs", "", "instructions a CPU", "time, lower quartile", "(min, median, upper)", "over online floor"];
     let rows: Vec<[String; 6]> = bench.rows.iter().map(cells).collect();
     push_table(&mut text, &header, &rows);
-    // A String takes everything.
-    let _ = writeln!(text, "\n{} runs of each, in turns, on {}", bench.runs, bench.qemu);
-    let mut notes: Vec<String> =
-        bench.rows.iter().filter_map(|row| Some(format!("{}: {}", row.subject, row.note.as_ref()?))).collect();
+    let runs = if bench.runs == 1 { "One run".to_owned() } else { format!("{} runs", bench.runs) };
+    let ran = format!("{runs} of each, in turns, on {}. {PHASE}", bench.qemu);
+    text.push_str(&format!("\n{}\n", wrap(&ran, 0, width)));
     let mut seen = HashSet::new();
-    notes.retain(|note| seen.insert(note.clone()));
-    for note in notes.iter().chain(&bench.not_measured) {
-        let _ = writeln!(text, "{note}");
+    for row in bench.rows.iter().filter(|row| seen.insert((&row.subject, &row.note))) {
+        text.push_str(&wrap(&format!("- {}: {}.", row.subject, row.note), 0, width));
+    }
+    for what in &bench.not_measured {
+        text.push_str(&wrap(&format!("- {what}."), 0, width));
     }
     if !bench.spans.is_empty() {
         text.push('\n');
@@ -83,20 +90,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
+    fn columns_line_up_and_every_subject_is_explained_once() {
         let row = |cpus, subject: &str, count| Row {
             cpus,
             subject: subject.into(),
             instructions_per_cpu: count,
             time: Spread::of(&[1_000_000, 2_000_000]),
             over_online_floor: 1.0,
-            note: None,
+            note: format!("a {subject}"),
         };
-        let rows = vec![row(4, "kernel", Some(3043.3)), row(512, "a long name", None)];
-        let text = draw(&Bench { qemu: "QEMU 7".into(), runs: 2, rows, not_measured: Vec::new(), spans: Vec::new() });
-        let table: Vec<&str> = text.lines().take(4).collect();
+        let rows = vec![row(4, "kernel", Some(3043.3)), row(512, "long name", None), row(512, "kernel", None)];
+        let not_measured = vec!["xen is not measured with 512 CPUs".into()];
+        let text = draw(&Bench { qemu: "QEMU 7".into(), runs: 2, rows, not_measured, spans: Vec::new() }, 60);
+        let table: Vec<&str> = text.lines().take(5).collect();
         assert!(table.iter().all(|line| line.chars().count() == table[0].chars().count()), "{text}");
         assert!(table[2].contains("| 3043 ") && table[3].contains("| - "), "{text}");
-        assert!(text.ends_with("2 runs of each, in turns, on QEMU 7\n"), "{text}");
+        let (sentences, notes) =
+            text.split_once("\n2 runs of each, in turns, on QEMU 7. ").unwrap().1.split_once("- ").unwrap();
+        assert!(sentences.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert_eq!(notes, "kernel: a kernel.\n- long name: a long name.\n- xen is not measured with 512 CPUs.\n");
     }
 }

@@ -191,7 +191,7 @@ fn plain(text: &str) -> String {
 }
 
 /// `words` in lines of at most `width` columns, each after `indent` spaces.
-fn wrap(words: &str, indent: usize, width: usize) -> String {
+pub(crate) fn wrap(words: &str, indent: usize, width: usize) -> String {
     let mut text = String::new();
     let mut column = 0;
     for word in words.split(' ') {

@@ -53,17 +53,17 @@ impl Watch {
             None => "it shows nothing at all".to_owned(),
         };
         let Some(from) = self.begin else {
-            return Err(format!("its console does not show {begin:?}, with which the bring-up begins: {}", last()));
+            return Err(format!("its console does not show {begin:?}, with which the bring-up begins; {}", last()));
         };
         let expected = self.cpus - 1;
         if self.up != expected && (self.end.is_some() || self.kind.ends == Ends::ForEachCpu) {
-            return Err(format!("by its console it brought up {} CPUs instead of {expected}: {}", self.up, last()));
+            return Err(format!("by its console it brought up {} CPUs instead of {expected}; {}", self.up, last()));
         }
         let Some(until) = self.end else {
-            return Err(format!("its console does not show {end:?}, with which the bring-up ends: {}", last()));
+            return Err(format!("its console does not show {end:?}, with which the bring-up ends; {}", last()));
         };
         let phase = until.checked_sub(from).and_then(|phase| u64::try_from(phase.as_nanos()).ok());
-        phase.ok_or_else(|| format!("its time stamps go back: {}", last()))
+        phase.ok_or_else(|| format!("its time stamps go back; {}", last()))
     }
 }
 
