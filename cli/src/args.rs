@@ -9,8 +9,9 @@ use reveille_sim::Fault;
 
 use crate::bench::BenchOptions;
 use crate::bench::peer::PeerRequest;
-use crate::boot::{BootOptions, ImageFormat};
+use crate::boot::BootOptions;
 use crate::error::Error;
+use crate::image::ImageFormat;
 use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
@@ -89,7 +90,7 @@ impl BootCommand {
             ("--el", boot.el.is_some()),
             ("--gic", boot.gic.is_some()),
             ("--cpu-model", boot.cpu_model.is_some()),
-            ("--format", boot.format != ImageFormat::default()),
+            ("--format", boot.format.is_some()),
             ("--qemu-arg", !boot.qemu_arg.is_empty()),
         ];
         if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
@@ -111,7 +112,7 @@ impl BootCommand {
 /// What is booted, and on what.
 #[derive(Debug, Args)]
 pub struct BootArguments {
-    /// The machine to boot on: virt or raspi3b; sim simulates one, on which no image runs and no time is measured
+    /// The machine to boot on: virt, raspi3b, or malta with MIPS CPUs; sim simulates one, on which no image runs and no time is measured
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
     /// How many CPUs the machine has
@@ -152,9 +153,9 @@ pub struct BootArguments {
     /// The CPU model [default: the machine's usual one]
     #[arg(long, value_name = "NAME")]
     pub cpu_model: Option<String>,
-    /// Which of the kernel's files to boot
-    #[arg(long, value_enum, default_value_t)]
-    pub format: ImageFormat,
+    /// Which of the kernel's files to boot [default: image, where the machine has a choice]
+    #[arg(long, value_enum)]
+    pub format: Option<ImageFormat>,
     /// A further argument for QEMU (may be repeated)
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub qemu_arg: Vec<String>,
@@ -414,7 +415,7 @@ mod tests {
             deadline: Some(Duration::from_secs(2)),
             entry_level: Some(2),
             gic: Some(2),
-            format: ImageFormat::Elf,
+            format: Some(ImageFormat::Elf),
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],
             cpu_model: Some("max".into()),
             ..BootOptions::default()

@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), reveille_cli::error::Error> {
 //! let options = BootOptions { cpus: 8, ..BootOptions::default() };
 //! let host = setup::ensure(options.machine.architecture())?;
-//! let image = image::build(&host, options.machine.image, &[])?;
+//! let image = image::build_for(&host, options.machine, &[])?;
 //! let run = boot::run(&host, &image, &options, &mut Silent)?;
 //! println!("{:?}: {:?}", run.verdict, run.report);
 //! # Ok(())
@@ -21,17 +21,19 @@ use std::time::{Duration, Instant};
 use reveille_trace_format::PROMPT;
 
 use crate::console::{Console, ConsoleSink, Line};
-use crate::devicetree;
 use crate::error::Error;
+use crate::fetch::cache::digest;
+pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
 use crate::keyboard::Keyboard;
-use crate::machine::{MACHINES, Machine};
+use crate::machine::{Description, MACHINES, Machine};
 use crate::policy::Policy;
-use crate::qemu::{self, Ending, Finished};
+use crate::qemu::{self, Ending, Files, Finished};
 use crate::report::Report;
 use crate::report::assemble::Assembly;
 use crate::setup::Host;
 use crate::verdict::{self, Verdict};
+use crate::{devicetree, environment};
 
 /// How long a run may take where nobody says, with few CPUs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -61,20 +63,10 @@ pub struct BootOptions {
     pub gic: Option<u8>,
     /// The CPU model, where it is not the machine's usual one.
     pub cpu_model: Option<String>,
-    /// Which of the image's files is booted.
-    pub format: ImageFormat,
+    /// Which of the image's files is booted, where it is not the one that the machine usually takes.
+    pub format: Option<ImageFormat>,
     /// Further arguments for QEMU.
     pub qemu_arguments: Vec<String>,
-}
-
-/// Which of an image's files is booted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ImageFormat {
-    /// The flat file with the header; QEMU follows the boot protocol.
-    #[default]
-    Image,
-    /// The ELF file; QEMU enters it with nothing in its registers.
-    Elf,
 }
 
 impl Default for BootOptions {
@@ -90,7 +82,7 @@ impl Default for BootOptions {
             entry_level: None,
             gic: None,
             cpu_model: None,
-            format: ImageFormat::default(),
+            format: None,
             qemu_arguments: Vec::new(),
         }
     }
@@ -100,15 +92,14 @@ impl BootOptions {
     /// Checks what can be checked before anything is built or started.
     ///
     /// # Errors
-    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoElf`], [`Error::NoCpuModels`], [`Error::NoSuchGic`],
-    /// [`Error::GicCpuCount`], [`Error::Devicetree`].
+    /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoEntryLevels`], [`Error::Format`], [`Error::NoFormats`],
+    /// [`Error::NoCpuModels`], [`Error::NoSuchGic`], [`Error::GicCpuCount`], [`Error::NotDescribed`], [`Error::CommandLine`],
+    /// [`Error::Devicetree`].
     pub fn check(&self) -> Result<(), Error> {
         let machine = self.machine;
         machine.check_cpus(self.cpus)?;
         machine.entry_property(self.entry_level)?;
-        if self.format == ImageFormat::Elf && !machine.takes_elf {
-            return Err(Error::NoElf { machine: machine.name });
-        }
+        machine.check_format(self.format)?;
         if self.cpu_model.is_some() && !machine.takes_cpu_models {
             return Err(Error::NoCpuModels { machine: machine.name });
         }
@@ -118,7 +109,26 @@ impl BootOptions {
                 return Err(Error::GicCpuCount { version, asked: self.cpus, limit });
             }
         }
+        if matches!(machine.description, Description::Firmware) {
+            self.check_not_described()?;
+        }
+        if machine.firmware.is_some() {
+            environment::of(&qemu::kernel_command_line(self))?;
+        }
         self.devicetree.as_deref().map_or(Ok(()), devicetree::check)
+    }
+
+    /// Refuses what would describe a machine that only its firmware describes.
+    fn check_not_described(&self) -> Result<(), Error> {
+        let machine = self.machine.name;
+        if self.devicetree.is_some() {
+            return Err(Error::NotDescribed { machine, what: "devicetree", option: "--dtb" });
+        }
+        let mut words = self.append.iter().flat_map(|append| append.split_ascii_whitespace());
+        if words.any(|word| word.starts_with("acpi=")) {
+            return Err(Error::NotDescribed { machine, what: "ACPI", option: "acpi=" });
+        }
+        Ok(())
     }
 
     /// How long the run may take: what was asked for, or a time that grows with the CPUs and with the kernel's own deadline.
@@ -182,8 +192,8 @@ fn run_with(
     sink: &mut dyn ConsoleSink,
 ) -> Result<BootRun, Error> {
     options.check()?;
-    let devicetree = devicetree_for(options, image)?;
-    let arguments = qemu::arguments(options, image, devicetree.as_deref());
+    let files = files_for(options, image)?;
+    let arguments = qemu::arguments(options, image, &files);
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
     let mut console = Console::default();
     let mut prompt = "";
@@ -226,13 +236,27 @@ fn run_with(
     Ok(BootRun { verdict, report, console, qemu_messages: finished.messages, command_line, duration })
 }
 
-/// The devicetree to boot with: what was asked for, or the machine's own, which is written beside the image.
-fn devicetree_for(options: &BootOptions, image: &BuiltImage) -> Result<Option<PathBuf>, Error> {
+/// The files to boot with: what was asked for, and what the machine needs, which is written beside the image.
+fn files_for(options: &BootOptions, image: &BuiltImage) -> Result<Files, Error> {
     let machine = options.machine;
-    let (None, Some(make)) = (&options.devicetree, machine.devicetree) else { return Ok(options.devicetree.clone()) };
-    let path = image.flat.with_file_name(format!("{}.dtb", machine.name));
-    image::replace(&path, &make())?;
-    Ok(Some(path))
+    let beside = |name: String, bytes: &[u8]| {
+        let path = image.flat.with_file_name(name);
+        image::replace(&path, bytes).map(|()| path)
+    };
+    let devicetree = match (&options.devicetree, &machine.description) {
+        (Some(devicetree), _) => Some(devicetree.clone()),
+        (None, Description::Devicetree(make)) => Some(beside(format!("{}.dtb", machine.name), &make())?),
+        (None, Description::Qemu | Description::Firmware) => None,
+    };
+    let environment = match &machine.firmware {
+        // Boots at the same time may have different ones, and a boot that failed can be repeated.
+        Some(_) => {
+            let environment = environment::of(&qemu::kernel_command_line(options))?;
+            Some(beside(format!("{}-{}.env", machine.name, &digest(&environment)[..16]), &environment)?)
+        }
+        None => None,
+    };
+    Ok(Files { devicetree, environment })
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.
@@ -284,8 +308,33 @@ mod tests {
         assert!(BootOptions { devicetree: Some("/no/such.dtb".into()), ..options }.check().is_err());
         let board = BootOptions { machine: &MACHINES[1], ..BootOptions::default() };
         assert!(board.check().is_ok());
-        assert!(BootOptions { format: ImageFormat::Elf, ..board.clone() }.check().is_err());
+        assert!(BootOptions { format: Some(ImageFormat::Elf), ..board.clone() }.check().is_err());
         assert!(BootOptions { cpu_model: Some("max".into()), ..board }.check().is_err());
+    }
+
+    #[test]
+    fn what_means_nothing_on_a_machine_that_its_firmware_describes_is_refused_in_a_sentence() {
+        let malta = BootOptions { machine: Machine::find("malta").unwrap(), cpus: 16, ..BootOptions::default() };
+        assert!(malta.check().is_ok());
+        let append = |words: &str| BootOptions { append: Some(words.into()), ..malta.clone() };
+        assert!(append("maxcpus=2 nosuch.acpi=on").check().is_ok());
+        let table = [
+            (BootOptions { cpus: 17, ..malta.clone() }, "the machine malta takes 1 to 16 CPUs, not 17"),
+            (BootOptions { gic: Some(3), ..malta.clone() }, "the machine malta cannot have a GICv3"),
+            (
+                BootOptions { devicetree: Some("x.dtb".into()), ..malta.clone() },
+                "the machine malta has no devicetree, so --dtb means nothing there",
+            ),
+            (append("maxcpus=2 acpi=on"), "the machine malta has no ACPI, so acpi= means nothing there"),
+            (append("a\nb"), "the kernel's command line cannot be handed over: it has a line break in it"),
+            (
+                BootOptions { cpu_model: Some("I6400".into()), ..malta.clone() },
+                "the machine malta cannot have another CPU model",
+            ),
+        ];
+        for (options, sentence) in table {
+            assert_eq!(options.check().unwrap_err().to_string(), sentence);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::bench::BenchError;
-use crate::image::ImageError;
+use crate::image::{ImageError, ImageFormat};
 use crate::setup::SetupError;
 
 /// Why the command could not do what it was asked.
@@ -50,10 +50,34 @@ pub enum Error {
         range: RangeInclusive<u32>,
     },
     /// The machine does not boot such a file.
-    #[error("the machine {machine} boots an Image only")]
-    NoElf {
+    #[error("the machine {machine} boots an {} only", format_name(*boots))]
+    Format {
         /// The machine's name.
         machine: &'static str,
+        /// What it boots.
+        boots: ImageFormat,
+    },
+    /// The machine boots one form of an image.
+    #[error("the machine {machine} boots one form of an image, so --format means nothing there")]
+    NoFormats {
+        /// The machine's name.
+        machine: &'static str,
+    },
+    /// The machine's firmware describes it, and nothing else.
+    #[error("the machine {machine} has no {what}, so {option} means nothing there")]
+    NotDescribed {
+        /// The machine's name.
+        machine: &'static str,
+        /// What could describe it elsewhere.
+        what: &'static str,
+        /// The option or word that asks for it.
+        option: &'static str,
+    },
+    /// The command line cannot be put into firmware's environment.
+    #[error("the kernel's command line cannot be handed over: {problem}")]
+    CommandLine {
+        /// What is wrong with it.
+        problem: String,
     },
     /// The machine has but one CPU model.
     #[error("the machine {machine} cannot have another CPU model")]
@@ -71,6 +95,12 @@ pub enum Error {
         machine: &'static str,
         /// The level.
         level: u8,
+    },
+    /// The machine has no exception levels.
+    #[error("the machine {machine} has no exception levels, so --el means nothing there")]
+    NoEntryLevels {
+        /// The machine's name.
+        machine: &'static str,
     },
     /// The machine cannot have that interrupt controller.
     #[error("the machine {machine} cannot have a GICv{version}")]
@@ -152,6 +182,14 @@ pub enum Error {
     /// Someone asked the command to end.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What people call one of an image's files.
+fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Image => "Image",
+        ImageFormat::Elf => "ELF file",
+    }
 }
 
 /// What a machine takes, in words.

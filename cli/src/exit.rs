@@ -53,7 +53,11 @@ impl From<&Error> for ExitStatus {
             | Error::NoSuchCpu { .. }
             | Error::NothingToSoak
             | Error::EntryLevel { .. }
-            | Error::NoElf { .. }
+            | Error::Format { .. }
+            | Error::NoFormats { .. }
+            | Error::NoEntryLevels { .. }
+            | Error::NotDescribed { .. }
+            | Error::CommandLine { .. }
             | Error::NoCpuModels { .. }
             | Error::NoSuchGic { .. }
             | Error::GicCpuCount { .. }

@@ -1,6 +1,6 @@
 //! Builds the images that machines boot: runs cargo in the images' own workspace, then makes the file that a boot loader takes.
 //!
-//! [`toolchain`](crate::toolchain) says with what; [`flatten`] turns the ELF file into an arm64 Image.
+//! [`toolchain`](crate::toolchain) says with what; [`flatten`] turns the ELF file into an arm64 Image, or into the content of a ROM.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::machine::{self, Architecture};
+use crate::machine::{self, Architecture, Machine};
 use crate::setup::{Host, lock};
 use crate::toolchain::{Linker, StandardLibrary, clean_environment};
 
@@ -33,11 +33,52 @@ pub struct ImageKind {
 pub enum Container {
     /// The arm64 Image: flat, with a header of 64 bytes.
     Arm64Image,
+    /// The content of a MIPS machine's boot ROM, as QEMU wants it.
+    MipsRom,
+    /// The ELF file itself, for MIPS.
+    MipsElf,
+}
+
+impl Container {
+    /// What the names of such files end with.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Arm64Image => "Image",
+            Self::MipsRom => "bin",
+            Self::MipsElf => "elf",
+        }
+    }
+
+    /// Makes such a file from an ELF file.
+    fn pack(self, elf: &[u8]) -> Result<Vec<u8>, flatten::FlattenError> {
+        match self {
+            Self::Arm64Image => flatten::arm64_image(elf),
+            Self::MipsRom => flatten::mips_rom(elf),
+            Self::MipsElf => flatten::mips_elf(elf),
+        }
+    }
+}
+
+/// Which of an image's files is booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImageFormat {
+    /// The flat file with the header; QEMU follows the boot protocol.
+    Image,
+    /// The ELF file; QEMU enters it with nothing in its registers.
+    Elf,
 }
 
 /// The reference kernel on arm64.
 pub static KERNEL: ImageKind =
     ImageKind { package: "reveille-kernel", architecture: &machine::ARM64, container: Container::Arm64Image };
+
+/// The reference kernel on MIPS.
+pub static MIPS_KERNEL: ImageKind =
+    ImageKind { package: "reveille-kernel", architecture: &machine::MIPS, container: Container::MipsElf };
+
+/// The boot ROM that starts the kernel on MIPS, and its CPUs.
+pub static CFE_ROM: ImageKind =
+    ImageKind { package: "reveille-cfe-rom", architecture: &machine::MIPS, container: Container::MipsRom };
 
 /// What the bench measures the kernel against.
 pub static YARDSTICK: ImageKind =
@@ -50,6 +91,8 @@ pub struct BuiltImage {
     pub elf: PathBuf,
     /// What a boot loader takes.
     pub flat: PathBuf,
+    /// The firmware that boots it, in the form that QEMU takes, on a machine that has some.
+    pub firmware: Option<PathBuf>,
 }
 
 /// Why there is no image.
@@ -99,7 +142,17 @@ fn target_directory(root: &Path, users: Option<OsString>) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder).join("images")
 }
 
-/// Builds `kind` with these cargo features, and shows cargo's progress on the standard error stream.
+/// Builds what `machine` boots: its image, with these cargo features, and the firmware that boots it where that is ours.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn build_for(host: &Host, machine: &Machine, features: &[&str]) -> Result<BuiltImage, ImageError> {
+    let firmware = machine.firmware.as_ref().map(|firmware| build(host, firmware.image, &[])).transpose()?;
+    let image = build(host, machine.image, features)?;
+    Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), ..image })
+}
+
+/// Builds `kind` alone with these cargo features, and shows cargo's progress on the standard error stream.
 ///
 /// Builds that run at the same time wait for each other. An image with other features has other files.
 ///
@@ -123,15 +176,13 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     }
     create_directory(&directory)?;
     let elf_bytes = fs::read(&executable).map_err(file_error(&executable))?;
-    let flat_bytes = match kind.container {
-        Container::Arm64Image => flatten::arm64_image(&elf_bytes),
-    }
-    .map_err(|source| ImageError::Flatten { path: executable, source })?;
+    let flat_bytes =
+        kind.container.pack(&elf_bytes).map_err(|source| ImageError::Flatten { path: executable, source })?;
     let elf = directory.join(kind.package);
-    let flat = directory.join(kind.package).with_extension("Image");
+    let flat = elf.with_extension(kind.container.extension());
     replace(&elf, &elf_bytes)?;
     replace(&flat, &flat_bytes)?;
-    Ok(BuiltImage { elf, flat })
+    Ok(BuiltImage { elf, flat, firmware: None })
 }
 
 /// Runs cargo and returns the file that it linked.

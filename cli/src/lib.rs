@@ -16,6 +16,7 @@ pub mod command;
 pub mod console;
 pub mod devicetree;
 pub mod diff;
+pub mod environment;
 pub mod error;
 pub mod exit;
 pub mod fetch;

@@ -1,11 +1,13 @@
 //! The machines that can be booted, and their architectures, as data. A board more is an entry in [`MACHINES`].
 
+mod malta;
 mod raspi3b;
 
 use std::ops::RangeInclusive;
 
 use crate::error::Error;
-use crate::image::{self, ImageKind};
+use crate::image::{self, ImageFormat, ImageKind};
+use malta::MALTA;
 
 /// An instruction set, and what the host needs for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Architecture {
     pub qemu: &'static str,
     /// The package with [`Self::qemu`], by package manager.
     pub qemu_packages: QemuPackages,
+    /// Whether there is a standard library to install for the target; if not, it is always built from source.
+    pub prebuilt_library: bool,
 }
 
 /// What the package with an architecture's QEMU is called.
@@ -44,7 +48,26 @@ pub static ARM64: Architecture = Architecture {
         pacman: "qemu-system-aarch64",
         brew: "qemu",
     },
+    prebuilt_library: true,
 };
+
+/// 32-bit MIPS, little-endian.
+pub static MIPS: Architecture = Architecture {
+    name: "MIPS",
+    target: "mipsel-unknown-none",
+    qemu: "qemu-system-mipsel",
+    qemu_packages: QemuPackages {
+        apt: "qemu-system-mips",
+        dnf: "qemu-system-mips-core",
+        pacman: "qemu-system-mips",
+        brew: "qemu",
+    },
+    // The target is of Rust's third tier.
+    prebuilt_library: false,
+};
+
+/// Every instruction set there is; plain boots need the first.
+pub static ARCHITECTURES: [&Architecture; 2] = [&ARM64, &MIPS];
 
 /// A machine that QEMU can be. Its name tells it from all others.
 #[derive(Debug)]
@@ -55,10 +78,12 @@ pub struct Machine {
     pub image: &'static ImageKind,
     /// What QEMU calls it, with its properties.
     pub qemu_machine: &'static str,
+    /// The firmware of ours that boots the image; without it, QEMU does.
+    pub firmware: Option<Firmware>,
     /// At which exception levels it enters images.
     pub entry_level: EntryLevel,
-    /// Whether it enters an ELF file as it does an Image.
-    pub takes_elf: bool,
+    /// Which of an image's files it takes, the usual one first; none where there is no choice.
+    pub formats: &'static [ImageFormat],
     /// The versions of the GIC that it can be asked for.
     pub gics: &'static [Gic],
     /// The CPU model where none is asked for.
@@ -69,12 +94,36 @@ pub struct Machine {
     pub memory: &'static str,
     /// How many CPUs it takes.
     pub cpus: RangeInclusive<u32>,
+    /// QEMU's options for devices that it would have by itself, and is to do without.
+    pub without: &'static [&'static str],
     /// What becomes of its serial ports, in QEMU's order: the console is `stdio`.
     pub serial: &'static [&'static str],
-    /// Makes the devicetree that it boots with where QEMU has none of its own.
-    pub devicetree: Option<fn() -> Vec<u8>>,
+    /// Where the image learns what the machine has.
+    pub description: Description,
     /// Whether its CPUs wait in pens until they are started.
     pub has_pens: bool,
+}
+
+/// Firmware of ours, and where it finds what it boots.
+#[derive(Debug)]
+pub struct Firmware {
+    /// Its image.
+    pub image: &'static ImageKind,
+    /// The physical address at which QEMU puts the image that it boots, an ELF file.
+    pub image_address: u64,
+    /// The physical address at which QEMU puts its environment: the [`environment`](crate::environment) module writes it.
+    pub environment_address: u64,
+}
+
+/// Where an image learns what a machine has.
+#[derive(Debug)]
+pub enum Description {
+    /// From QEMU's devicetree, or from another one; QEMU has ACPI's tables as well.
+    Qemu,
+    /// From a devicetree that this makes, since QEMU has none of its own; or from another one.
+    Devicetree(fn() -> Vec<u8>),
+    /// From its firmware, which it asks.
+    Firmware,
 }
 
 /// At which exception levels a machine enters images.
@@ -87,6 +136,8 @@ pub enum EntryLevel {
     },
     /// Always at this one.
     Only(u8),
+    /// It has none.
+    None,
 }
 
 /// A version of Arm's interrupt controller that a machine can have.
@@ -101,14 +152,15 @@ pub struct Gic {
 }
 
 /// Every machine there is; the first is the one that is booted where none is named.
-pub static MACHINES: &[Machine] = &[VIRT, RASPI3B];
+pub static MACHINES: &[Machine] = &[VIRT, RASPI3B, MALTA];
 
 const VIRT: Machine = Machine {
     name: "virt",
     image: &image::KERNEL,
     qemu_machine: "virt,gic-version=3",
+    firmware: None,
     entry_level: EntryLevel::Either { level_2: "virtualization=on" },
-    takes_elf: true,
+    formats: &[ImageFormat::Image, ImageFormat::Elf],
     gics: &[
         Gic { version: 2, property: "gic-version=2", max_cpus: 8 },
         Gic { version: 3, property: "gic-version=3", max_cpus: 512 },
@@ -117,8 +169,9 @@ const VIRT: Machine = Machine {
     takes_cpu_models: true,
     memory: "512M",
     cpus: 1..=512,
+    without: &[],
     serial: &["stdio"],
-    devicetree: None,
+    description: Description::Qemu,
     has_pens: false,
 };
 
@@ -127,16 +180,18 @@ const RASPI3B: Machine = Machine {
     name: "raspi3b",
     image: &image::KERNEL,
     qemu_machine: "raspi3b",
+    firmware: None,
     entry_level: EntryLevel::Only(2),
     // An ELF file is entered on all CPUs at once, at EL3.
-    takes_elf: false,
+    formats: &[ImageFormat::Image],
     gics: &[],
     cpu_model: "cortex-a53",
     takes_cpu_models: false,
     memory: "1G",
     cpus: 4..=4,
+    without: &[],
     serial: &["null", "stdio"],
-    devicetree: Some(raspi3b::devicetree),
+    description: Description::Devicetree(raspi3b::devicetree),
     has_pens: true,
 };
 
@@ -187,15 +242,30 @@ impl Machine {
         }
     }
 
+    /// Checks that the machine takes this file of an image, if one is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::NoFormats`].
+    pub fn check_format(&self, format: Option<ImageFormat>) -> Result<(), Error> {
+        match (format, self.formats) {
+            (Some(_), []) => Err(Error::NoFormats { machine: self.name }),
+            (Some(format), formats) if !formats.contains(&format) => {
+                Err(Error::Format { machine: self.name, boots: formats[0] })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The property with which QEMU's machine enters images at `level`, or at its usual one; `None` where it needs none.
     ///
     /// # Errors
-    /// [`Error::EntryLevel`].
+    /// [`Error::EntryLevel`], [`Error::NoEntryLevels`].
     pub fn entry_property(&self, level: Option<u8>) -> Result<Option<&'static str>, Error> {
         match (level, &self.entry_level) {
             (None, _) | (Some(1), EntryLevel::Either { .. }) => Ok(None),
             (Some(2), EntryLevel::Either { level_2 }) => Ok(Some(level_2)),
             (Some(level), EntryLevel::Only(only)) if level == *only => Ok(None),
+            (Some(_), EntryLevel::None) => Err(Error::NoEntryLevels { machine: self.name }),
             (Some(level), _) => Err(Error::EntryLevel { machine: self.name, level }),
         }
     }
@@ -209,7 +279,7 @@ mod tests {
     fn machines_are_found_by_name() {
         assert_eq!(Machine::find("virt").unwrap().cpus, 1..=512);
         let error = Machine::find("toaster").unwrap_err().to_string();
-        assert_eq!(error, "unknown machine 'toaster' (there is: virt, raspi3b)");
+        assert_eq!(error, "unknown machine 'toaster' (there is: virt, raspi3b, malta)");
     }
 
     #[test]
@@ -231,6 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_takes_the_files_that_it_can_boot() {
+        assert!(VIRT.check_format(Some(ImageFormat::Elf)).is_ok());
+        assert!([&VIRT, &RASPI3B, &MALTA].iter().all(|machine| machine.check_format(None).is_ok()));
+        let error = RASPI3B.check_format(Some(ImageFormat::Elf)).unwrap_err().to_string();
+        assert_eq!(error, "the machine raspi3b boots an Image only");
+        let error = MALTA.check_format(Some(ImageFormat::Image)).unwrap_err().to_string();
+        assert_eq!(error, "the machine malta boots one form of an image, so --format means nothing there");
+    }
+
+    #[test]
+    fn what_images_need_of_the_host_is_known_for_every_machine() {
+        assert_eq!(MACHINES[0].architecture(), ARCHITECTURES[0], "plain boots need the first");
+        assert!(MACHINES.iter().all(|machine| ARCHITECTURES.contains(&machine.architecture())));
+    }
+
+    #[test]
     fn a_machine_enters_images_where_it_can() {
         assert_eq!(VIRT.entry_property(None).unwrap(), None);
         assert_eq!(VIRT.entry_property(Some(1)).unwrap(), None);
@@ -238,5 +324,8 @@ mod tests {
         assert_eq!(RASPI3B.entry_property(Some(2)).unwrap(), None);
         let error = RASPI3B.entry_property(Some(1)).unwrap_err().to_string();
         assert_eq!(error, "the machine raspi3b cannot enter an image at EL1");
+        assert_eq!(MALTA.entry_property(None).unwrap(), None);
+        let error = MALTA.entry_property(Some(1)).unwrap_err().to_string();
+        assert_eq!(error, "the machine malta has no exception levels, so --el means nothing there");
     }
 }

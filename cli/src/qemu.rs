@@ -2,18 +2,19 @@
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::boot::{BootOptions, ImageFormat};
+use crate::boot::BootOptions;
 use crate::console::{Line, Splitter};
 use crate::error::Error;
-use crate::image::BuiltImage;
+use crate::image::{BuiltImage, ImageFormat};
 use crate::interrupt;
 use crate::keyboard::{Keyboard, Typist};
+use crate::machine::Firmware;
 
 /// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
 /// CPUs that work if each CPU had a thread.
@@ -26,9 +27,18 @@ const PROMPTED_GLANCE: Duration = Duration::from_millis(10);
 /// How much of QEMU's own messages is kept.
 const KEPT_MESSAGES: usize = 64 << 10;
 
-/// QEMU's arguments for a boot, with `devicetree` if there is one beside QEMU's own.
+/// The files that QEMU takes beside an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// A devicetree, where it is not QEMU's own.
+    pub devicetree: Option<PathBuf>,
+    /// What firmware of ours finds in its environment.
+    pub environment: Option<PathBuf>,
+}
+
+/// QEMU's arguments for a boot.
 #[must_use]
-pub fn arguments(options: &BootOptions, image: &BuiltImage, devicetree: Option<&Path>) -> Vec<String> {
+pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Vec<String> {
     let machine = options.machine;
     let mut qemu_machine = machine.qemu_machine.to_owned();
     if let Ok(Some(property)) = machine.entry_property(options.entry_level) {
@@ -38,10 +48,7 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, devicetree: Option<&
     if let Some(gic) = options.gic.and_then(|version| machine.gic(version).ok()) {
         qemu_machine = format!("{qemu_machine},{}", gic.property);
     }
-    let file = match options.format {
-        ImageFormat::Image => &image.flat,
-        ImageFormat::Elf => &image.elf,
-    };
+    let devicetree = files.devicetree.as_deref();
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
@@ -49,9 +56,17 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, devicetree: Option<&
     add(&["-smp", &options.cpus.to_string(), "-m", machine.memory]);
     // Without a NIC, because packages of QEMU without its recommended ones lack the NIC's ROM.
     add(&["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    machine.without.iter().for_each(|device| add(&[device, "none"]));
     machine.serial.iter().for_each(|port| add(&["-serial", port]));
     add(&["-semihosting-config", "enable=on,target=native"]);
-    add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
+    if let Some(Firmware { image_address, environment_address, .. }) = machine.firmware {
+        image.firmware.iter().for_each(|firmware| add(&["-bios", &text(firmware)]));
+        add(&["-device", &loader(&image.flat, image_address)]);
+        files.environment.iter().for_each(|file| add(&["-device", &loader(file, environment_address)]));
+    } else {
+        let file = if options.format == Some(ImageFormat::Elf) { &image.elf } else { &image.flat };
+        add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
+    }
     if let Some(devicetree) = devicetree {
         add(&["-dtb", &text(devicetree)]);
     }
@@ -62,8 +77,19 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, devicetree: Option<&
     arguments
 }
 
-fn kernel_command_line(options: &BootOptions) -> String {
-    let mut words = vec!["reveille.exit=semihosting".to_owned(), format!("reveille.policy={}", options.policy)];
+/// The device with which QEMU puts `file`, as it is, at a physical address.
+fn loader(file: &Path, address: u64) -> String {
+    // A comma in a property's value is written twice.
+    format!("loader,file={},addr={address:#x},force-raw=on", file.to_string_lossy().replace(',', ",,"))
+}
+
+/// What the kernel is told. Where firmware starts it, firmware also ends the run.
+#[must_use]
+pub fn kernel_command_line(options: &BootOptions) -> String {
+    let mut words = vec![format!("reveille.policy={}", options.policy)];
+    if options.machine.firmware.is_none() {
+        words.insert(0, "reveille.exit=semihosting".to_owned());
+    }
     words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
     words.extend(options.append.clone());
     words.join(" ")
@@ -281,7 +307,15 @@ mod tests {
     use crate::policy::Policy;
 
     fn image() -> BuiltImage {
-        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into() }
+        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), firmware: None }
+    }
+
+    fn devicetree(path: &str) -> Files {
+        Files { devicetree: Some(path.into()), ..Files::default() }
+    }
+
+    fn values<'a>(arguments: &'a [String], option: &str) -> Vec<&'a str> {
+        arguments.windows(2).filter(|pair| pair[0] == option).map(|pair| &*pair[1]).collect()
     }
 
     fn pair<'a>(arguments: &'a [String], option: &str) -> Option<&'a str> {
@@ -291,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_plain_boot_is_four_cpus_at_el1_from_the_image() {
-        let arguments = arguments(&BootOptions::default(), &image(), None);
+        let arguments = arguments(&BootOptions::default(), &image(), &Files::default());
         assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3"));
         assert_eq!(pair(&arguments, "-cpu"), Some("cortex-a57"));
         assert_eq!(pair(&arguments, "-smp"), Some("4"));
@@ -311,11 +345,11 @@ mod tests {
             entry_level: Some(2),
             gic: Some(3),
             cpu_model: Some("max".into()),
-            format: ImageFormat::Elf,
+            format: Some(ImageFormat::Elf),
             qemu_arguments: vec!["-icount".into(), "shift=0".into()],
             ..BootOptions::default()
         };
-        let arguments = arguments(&options, &image(), Some(Path::new("x.dtb")));
+        let arguments = arguments(&options, &image(), &devicetree("x.dtb"));
         assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,gic-version=3"));
         assert_eq!(pair(&arguments, "-cpu"), Some("max"));
         assert_eq!(pair(&arguments, "-smp"), Some("64"));
@@ -329,12 +363,34 @@ mod tests {
     #[test]
     fn a_machine_of_pens_runs_in_one_thread_with_its_console_where_it_is() {
         let options = BootOptions { machine: Machine::find("raspi3b").unwrap(), ..BootOptions::default() };
-        let arguments = arguments(&options, &image(), Some(Path::new("raspi3b.dtb")));
+        let arguments = arguments(&options, &image(), &devicetree("raspi3b.dtb"));
         assert_eq!(pair(&arguments, "-machine"), Some("raspi3b"));
         assert_eq!(pair(&arguments, "-accel"), Some("tcg,thread=single"));
         assert_eq!(pair(&arguments, "-dtb"), Some("raspi3b.dtb"));
-        let serial: Vec<_> = arguments.windows(2).filter(|pair| pair[0] == "-serial").map(|pair| &*pair[1]).collect();
-        assert_eq!(serial, ["null", "stdio"]);
+        assert_eq!(values(&arguments, "-serial"), ["null", "stdio"]);
+    }
+
+    #[test]
+    fn firmware_boots_what_qemu_puts_into_memory() {
+        let machine = Machine::find("malta").unwrap();
+        let options = BootOptions { machine, cpus: 16, append: Some("maxcpus=2".into()), ..BootOptions::default() };
+        let image =
+            BuiltImage { elf: "kernel".into(), flat: "a,b/kernel.elf".into(), firmware: Some("rom.bin".into()) };
+        let files = Files { environment: Some("malta.env".into()), ..Files::default() };
+        let arguments = arguments(&options, &image, &files);
+        assert_eq!(pair(&arguments, "-machine"), Some("malta"));
+        assert_eq!(pair(&arguments, "-cpu"), Some("P5600"));
+        assert_eq!(pair(&arguments, "-smp"), Some("16"));
+        assert_eq!(pair(&arguments, "-bios"), Some("rom.bin"));
+        assert_eq!(pair(&arguments, "-vga"), Some("none"));
+        let loaders = [
+            "loader,file=a,,b/kernel.elf,addr=0x8000000,force-raw=on",
+            "loader,file=malta.env,addr=0x7fff000,force-raw=on",
+        ];
+        assert_eq!(values(&arguments, "-device"), loaders);
+        assert_eq!(values(&arguments, "-serial"), ["null", "null", "stdio"]);
+        assert!(["-kernel", "-append", "-dtb", "-accel"].iter().all(|option| pair(&arguments, option).is_none()));
+        assert_eq!(kernel_command_line(&options), "reveille.policy=parallel maxcpus=2");
     }
 
     fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {

@@ -18,9 +18,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("8_cpus", |stand| all_online(stand, &cpus(8))),
     ("row_56_64_cpus_with_affinity_levels_above_0", sixty_four_cpus),
     ("row_36_4_cpus_by_image_at_el2", |stand| all_online(stand, &BootOptions { entry_level: Some(2), ..cpus(4) })),
-    ("4_cpus_by_elf_at_el1", |stand| all_online(stand, &BootOptions { format: ImageFormat::Elf, ..cpus(4) })),
+    ("4_cpus_by_elf_at_el1", |stand| all_online(stand, &BootOptions { format: Some(ImageFormat::Elf), ..cpus(4) })),
     ("4_cpus_by_elf_at_el2", |stand| {
-        all_online(stand, &BootOptions { format: ImageFormat::Elf, entry_level: Some(2), ..cpus(4) })
+        all_online(stand, &BootOptions { format: Some(ImageFormat::Elf), entry_level: Some(2), ..cpus(4) })
     }),
     ("4_cpus_of_model_max_at_el1", |stand| {
         all_online(stand, &BootOptions { cpu_model: Some("max".into()), ..cpus(4) })

@@ -11,6 +11,7 @@ use dtoolkit::model::DeviceTree;
 use object::{Object, ObjectSymbol};
 use reveille_cli::boot::BootOptions;
 use reveille_cli::fetch;
+use reveille_cli::machine::Description;
 use reveille_cli::report::Outcome;
 use reveille_system_tests::devicetree::{self, cpu, set};
 use reveille_system_tests::{Stand, raspi3b};
@@ -68,7 +69,9 @@ fn debians_devicetree(stand: &Stand) -> Result<(), String> {
 /// The devicetree names a word that CPU 2 does not look at.
 fn dead(stand: &Stand) -> Result<(), String> {
     let options = raspi3b("")?;
-    let make = options.machine.devicetree.ok_or("the board has a devicetree of its own")?;
+    let Description::Devicetree(make) = options.machine.description else {
+        return Err("the board has a devicetree of its own".into());
+    };
     let bytes = make();
     let fdt = Fdt::new(&bytes).map_err(|error| error.to_string())?;
     let mut tree = DeviceTree::from_fdt(&fdt);

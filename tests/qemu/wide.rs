@@ -100,7 +100,8 @@ pub fn with_16550(stand: &Stand, folder: &Path, chardev: &str) -> Result<(Stub, 
 
 /// Enters four CPUs at EL2, and checks that they stay where they should.
 fn at_el2(stand: &Stand, cpu_model: &str, format: ImageFormat, level: &str) -> Result<(), String> {
-    let options = BootOptions { entry_level: Some(2), cpu_model: Some(cpu_model.into()), format, ..cpus(4) };
+    let options =
+        BootOptions { entry_level: Some(2), cpu_model: Some(cpu_model.into()), format: Some(format), ..cpus(4) };
     let booted = stand.boot(&options)?;
     let report = booted.expect_all_online(4)?;
     booted.expect(report.entry_level == Some(2), "it was entered at another exception level")?;

@@ -61,7 +61,7 @@ impl Cache {
     /// # Errors
     /// What the host says.
     pub fn keep(&self, image: &Path, name: &str, record: &str) -> io::Result<PathBuf> {
-        let line = format!("{}  {name}\n", digest(image)?);
+        let line = format!("{}  {name}\n", digest(&fs::read(image)?));
         let kept = self.folder.join(name);
         fs::rename(image, &kept)?;
         let half = self.work.join(record);
@@ -91,7 +91,7 @@ pub fn cached(folder: &Path, record: &str) -> Option<PathBuf> {
     let record = fs::read_to_string(folder.join(record)).ok()?;
     let (expected, name) = record.trim_end().split_once("  ")?;
     let image = folder.join(name);
-    (digest(&image).ok()? == expected).then_some(image)
+    (digest(&fs::read(&image).ok()?) == expected).then_some(image)
 }
 
 /// Where to look for a cache, and where to make one, in this order: the user's cache, and a temporary one where that cannot be
@@ -104,9 +104,10 @@ pub fn folders() -> Vec<PathBuf> {
     users.into_iter().chain([std::env::temp_dir()]).map(absolute).collect()
 }
 
-fn digest(file: &Path) -> io::Result<String> {
-    let digest = Sha256::digest(fs::read(file)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+/// The SHA-256 of some bytes, in hexadecimal.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
