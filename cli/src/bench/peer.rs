@@ -64,7 +64,7 @@ fn check(image: &Path, board: &Board) -> Result<(), String> {
     if board.images.iter().any(is) {
         Ok(())
     } else {
-        Err(format!("{path} is no kernel for {}: it begins like none", board.architecture.name))
+        Err(format!("{path} is no kernel that QEMU boots on {}", board.architecture.name))
     }
 }
 
@@ -210,7 +210,10 @@ mod tests {
             std::fs::write(&file, content).unwrap();
             let peer = format!("lk={}", file.display()).parse::<PeerRequest>();
             assert_eq!(peer.is_ok(), is_kernel, "{content:?}");
-            assert!(peer.err().is_none_or(|error| error.contains("is no kernel for arm64")), "{content:?}");
+            assert!(
+                peer.err().is_none_or(|error| error.contains("is no kernel that QEMU boots on arm64")),
+                "{content:?}"
+            );
         }
         assert!(refused(&format!("lk={}", folder.path().display())).starts_with("there is no file"));
     }
