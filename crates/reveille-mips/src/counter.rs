@@ -84,7 +84,7 @@ impl Reference {
     #[must_use]
     pub const fn ticks_at(&self, shared: u32) -> u64 {
         let passed = shared.wrapping_sub(self.shared) as u64;
-        self.ticks.wrapping_add(passed * self.rate >> RATE_BITS)
+        self.ticks.wrapping_add((passed * self.rate) >> RATE_BITS)
     }
 }
 
