@@ -53,7 +53,9 @@ pub enum Action {
     /// and with 2 if a file is no devicetree.
     Inspect(InspectArguments),
     /// Say what the host has of what boots need, and what is missing
-    Doctor,
+    ///
+    /// Exits with 0 if nothing is missing that boots without --machine need, or those on the machine that is named; else with 3.
+    Doctor(DoctorArguments),
 }
 
 /// The arguments of `reveille boot`.
@@ -251,6 +253,14 @@ pub struct InspectArguments {
     pub json: bool,
 }
 
+/// The arguments of `reveille doctor`.
+#[derive(Debug, Default, Args)]
+pub struct DoctorArguments {
+    /// Only what boots on this machine need [default: what each needs]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+}
+
 /// The arguments of `reveille bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
@@ -310,7 +320,10 @@ impl Arguments {
     pub fn action(self) -> Action {
         self.command.unwrap_or_else(|| {
             let words = ["reveille", "boot", "--tree"].map(OsString::from);
-            Self::read(words).ok().and_then(|arguments| arguments.command).unwrap_or(Action::Doctor)
+            Self::read(words)
+                .ok()
+                .and_then(|arguments| arguments.command)
+                .unwrap_or(Action::Doctor(DoctorArguments::default()))
         })
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use reveille::HwId;
 
 use crate::args::{
-    Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, InspectArguments, ShowArguments,
-    SoakArguments, ViewArguments,
+    Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, DoctorArguments, InspectArguments,
+    ShowArguments, SoakArguments, ViewArguments,
 };
 use crate::bench::peer::PeerRequest;
 use crate::bench::progress::Progress;
@@ -19,6 +19,7 @@ use crate::exit::ExitStatus;
 use crate::inspect::Inspection;
 use crate::keyboard::Keyboard;
 use crate::live::{Live, Plain};
+use crate::machine::{ARCHITECTURES, MACHINES, Machine};
 use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::simulation::{self, SimulationOptions};
@@ -51,7 +52,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Action::Diff(arguments) => diff(&arguments),
         Action::Bench(arguments) => bench(&arguments),
         Action::Inspect(arguments) => Ok(inspect(&arguments)),
-        Action::Doctor => Ok(doctor()),
+        Action::Doctor(arguments) => doctor(&arguments),
     };
     result.unwrap_or_else(|error| {
         // From a terminal, the interrupt ends what the command has started as well: apt, say, or cargo.
@@ -224,10 +225,23 @@ fn last_words(run: &BootRun) {
     let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
-fn doctor() -> ExitStatus {
-    let diagnosis = setup::diagnose(&crate::machine::ARM64);
-    print(&diagnosis.text);
-    if diagnosis.healthy { ExitStatus::Fine } else { ExitStatus::HostLacks }
+fn doctor(arguments: &DoctorArguments) -> Result<ExitStatus, Error> {
+    let asked = arguments.machine.as_deref().map(Machine::find).transpose()?;
+    let usual = MACHINES[0].architecture();
+    let architectures = asked.map_or(ARCHITECTURES.to_vec(), |machine| vec![machine.architecture()]);
+    let mut healthy = true;
+    for (number, architecture) in architectures.into_iter().enumerate() {
+        let diagnosis = setup::diagnose(architecture);
+        let is_needed = asked.is_some() || architecture == usual;
+        healthy &= diagnosis.healthy || !is_needed;
+        let machines = MACHINES.iter().filter(|machine| machine.architecture() == architecture);
+        let machines: Vec<&str> = machines.map(|machine| machine.name).collect();
+        let heading = format!("For --machine {} ({})", machines.join(" or "), architecture.name);
+        let gap = if number > 0 { "\n" } else { "" };
+        let note = if is_needed { "" } else { ", which nothing else needs" };
+        print(&format!("{gap}{}{note}:\n{}", style::paint(style::HEADING, heading), diagnosis.text));
+    }
+    Ok(if healthy { ExitStatus::Fine } else { ExitStatus::HostLacks })
 }
 
 /// Prints on the standard output. A reader that went away is no reason to stop: the boot and its report go on.

@@ -15,7 +15,7 @@ use crate::interrupt;
 use crate::machine::Architecture;
 use crate::style::{self, paint};
 use crate::toolchain::{self, Linker, StandardLibrary, Toolchain, on_path, output};
-use plan::{Consent, Decision, Facts, Need, PackageManager, Privilege, Step};
+use plan::{Consent, Decision, Facts, Library, Need, PackageManager, Privilege, Step};
 
 pub mod apt;
 pub mod lock;
@@ -242,11 +242,12 @@ fn announce(facts: &Facts, architecture: &Architecture, steps: &[Step]) {
                 }
                 text.push('\n');
             }
-            Step::RustupTarget(target) => {
-                let _ = writeln!(
-                    text,
-                    "reveille: adding the Rust target {target} with rustup, which shows how much it fetches"
-                );
+            Step::Rustup(library) => {
+                let what = match library {
+                    Library::Target(target) => format!("the Rust target {target}"),
+                    Library::Source => "the sources of Rust's standard library".to_owned(),
+                };
+                let _ = writeln!(text, "reveille: adding {what} with rustup, which shows how much it fetches");
             }
         }
     }
@@ -278,10 +279,10 @@ fn confirmed() -> Result<bool, SetupError> {
 fn perform(step: &Step, privilege: Privilege) -> Result<(), SetupError> {
     match step {
         Step::Apt(packages) => apt::install(packages, privilege),
-        Step::RustupTarget(target) => {
+        Step::Rustup(library) => {
             let mut command = Command::new("rustup");
             toolchain::clean_environment(&mut command, true);
-            apt::run(command.args(["target", "add", target]))
+            apt::run(command.args(library.arguments()))
         }
     }
 }

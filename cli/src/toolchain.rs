@@ -1,7 +1,7 @@
 //! Finds the Rust toolchain and the linker that build images, and the environment that a nested cargo must not inherit.
 //!
 //! Either a toolchain has the target's standard library installed (rustup: `rustup target add`), or it has the sources to build
-//! it from (Debian's `rust-web-src`, rustup's `rust-src`).
+//! it from (Debian's `rust-web-src`, rustup's `rust-src`). Targets of Rust's third tier are always built from source.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

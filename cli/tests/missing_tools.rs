@@ -46,6 +46,19 @@ impl FakeHost {
         self
     }
 
+    /// With what boots on arm64 need, and nothing for other architectures.
+    fn with_arm64(self) -> Self {
+        self.script("qemu-system-aarch64", "echo QEMU emulator version 7.2.0");
+        self.script("ld.lld", "echo LLD 19.0.0");
+        self.script("cargo", "echo cargo 1.96.0");
+        let sysroot = self.path().display();
+        let answers =
+            format!("case \"$*\" in -vV) echo 'release: 1.96.0'; echo 'host: x' ;; *) echo {sysroot} ;; esac");
+        self.script("rustc", &answers);
+        fs::create_dir_all(self.path().join("lib/rustlib/aarch64-unknown-none-softfloat/lib")).unwrap();
+        self
+    }
+
     fn run(&self, arguments: &[&str], setup: &str) -> (Output, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
         command.args(arguments).env("PATH", self.path()).env("REVEILLE_SETUP", setup).env("REVEILLE_ROOT", self.path());
@@ -78,6 +91,31 @@ fn auto_says_what_and_how_much_and_installs_it_as_root() {
     let log = host.log();
     assert!(log.contains("--no-remove install qemu-system-arm"), "{log}");
     assert!(log.contains("-y"), "{log}");
+}
+
+#[test]
+fn only_what_the_asked_machine_needs_is_installed() {
+    let host = FakeHost::new(0).with_apt().with_arm64();
+    let (_, error) = host.run(&["boot"], "auto");
+    assert_eq!(host.log(), "", "{error}");
+    let (_, error) = host.run(&["boot", "--machine", "malta"], "auto");
+    assert!(error.contains("this host lacks qemu-system-mipsel"), "{error}");
+    assert!(error.contains("installing the packages qemu-system-mips") && error.contains("9 MB to fetch"), "{error}");
+    assert!(host.log().contains("--no-remove install qemu-system-mips"), "{}", host.log());
+}
+
+#[test]
+fn the_doctor_wants_of_other_architectures_only_what_is_asked_for() {
+    let host = FakeHost::new(0).with_apt().with_arm64();
+    for (arguments, code) in
+        [(&["doctor"][..], 0), (&["doctor", "--machine", "virt"], 0), (&["doctor", "--machine", "malta"], 3)]
+    {
+        let (output, error) = host.run(arguments, "never");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.contains("missing"), arguments != ["doctor", "--machine", "virt"], "{text}");
+        assert_eq!(text.contains("qemu-system-mips"), arguments != ["doctor", "--machine", "virt"], "{text}");
+    }
 }
 
 #[test]

@@ -172,8 +172,33 @@ pub enum Decision {
 pub enum Step {
     /// These packages, with apt.
     Apt(Vec<&'static str>),
-    /// The standard library of this target, with rustup.
-    RustupTarget(&'static str),
+    /// The standard library, with rustup.
+    Rustup(Library),
+}
+
+/// A standard library in a form that rustup has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// Built, for this target.
+    Target(&'static str),
+    /// Its sources, for targets for which it is not built. The toolchain may be a stable one: images are built from source with
+    /// `RUSTC_BOOTSTRAP`.
+    Source,
+}
+
+impl Library {
+    fn of(architecture: &Architecture) -> Self {
+        if architecture.prebuilt_library { Self::Target(architecture.target) } else { Self::Source }
+    }
+
+    /// What rustup is told.
+    #[must_use]
+    pub fn arguments(self) -> [&'static str; 3] {
+        match self {
+            Self::Target(target) => ["target", "add", target],
+            Self::Source => ["component", "add", "rust-src"],
+        }
+    }
 }
 
 /// The packages that bring what is missing, as the host's package manager calls them.
@@ -220,9 +245,9 @@ pub fn decide(facts: &Facts, architecture: &Architecture) -> Decision {
     let with_rustup = facts.missing.contains(&Need::Toolchain) && !facts.rust_from_packages();
     if with_rustup {
         if !facts.rustup {
-            return Decision::Refuse("there is no rustup to add the target with");
+            return Decision::Refuse("there is no rustup to add Rust's standard library with");
         }
-        steps.push(Step::RustupTarget(architecture.target));
+        steps.push(Step::Rustup(Library::of(architecture)));
     }
     if steps.is_empty() {
         return Decision::Refuse("this host has no package manager that is known here");
@@ -256,7 +281,7 @@ pub fn commands(facts: &Facts, architecture: &Architecture) -> Vec<String> {
             commands.push("curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh".into());
             commands.push(". ~/.cargo/env".into());
         }
-        commands.push(format!("rustup target add {}", architecture.target));
+        commands.push(format!("rustup {}", Library::of(architecture).arguments().join(" ")));
     }
     commands
 }
@@ -264,7 +289,7 @@ pub fn commands(facts: &Facts, architecture: &Architecture) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::ARM64;
+    use crate::machine::{ARM64, MIPS};
 
     const EVERYTHING: [Need; 3] = [Need::Qemu, Need::Toolchain, Need::Linker];
     const TARGET: &str = "aarch64-unknown-none-softfloat";
@@ -334,13 +359,32 @@ mod tests {
     #[test]
     fn rustup_alone_needs_no_privilege() {
         let facts = Facts { missing: vec![Need::Toolchain], privilege: Privilege::None, ..debian() };
-        assert_eq!(decide(&facts, &ARM64), install(vec![Step::RustupTarget(TARGET)]));
+        assert_eq!(decide(&facts, &ARM64), install(vec![Step::Rustup(Library::Target(TARGET))]));
+    }
+
+    #[test]
+    fn each_architecture_has_its_own_qemu_and_mips_no_library_that_is_built() {
+        let packages = ["qemu-system-mips", "rustc-web", "cargo-web", "rust-web-src", "lld"];
+        assert_eq!(decide(&debian(), &MIPS), install(vec![Step::Apt(packages.to_vec())]));
+        let facts = Facts { rust_source_packages: false, ..debian() };
+        let steps = vec![Step::Apt(vec!["qemu-system-mips", "lld"]), Step::Rustup(Library::Source)];
+        assert_eq!(decide(&facts, &MIPS), install(steps));
+        assert_eq!(commands(&facts, &MIPS)[1], "rustup component add rust-src");
+        let table = [
+            (PackageManager::Dnf, "dnf install qemu-system-mips-core lld"),
+            (PackageManager::Pacman, "pacman -S qemu-system-mips lld"),
+            (PackageManager::Brew, "brew install qemu lld"),
+        ];
+        for (manager, command) in table {
+            let facts = Facts { manager: Some(manager), ..facts.clone() };
+            assert_eq!(commands(&facts, &MIPS), [command, "rustup component add rust-src"]);
+        }
     }
 
     #[test]
     fn a_debian_without_the_rust_packages_falls_back_to_rustup() {
         let facts = Facts { rust_source_packages: false, ..debian() };
-        let steps = vec![Step::Apt(vec!["qemu-system-arm", "lld"]), Step::RustupTarget(TARGET)];
+        let steps = vec![Step::Apt(vec!["qemu-system-arm", "lld"]), Step::Rustup(Library::Target(TARGET))];
         assert_eq!(decide(&facts, &ARM64), install(steps));
         let without = Facts { rustup: false, ..facts };
         assert!(matches!(decide(&without, &ARM64), Decision::Refuse(_)));
