@@ -8,6 +8,7 @@ use reveille::{CpuIndex, EnableMethod, Instant, Outcome, Plan, Policy, Smp, SmpO
 use reveille_trace_format::Phase;
 
 use crate::fault::Fault;
+use crate::parked::ParkedFault;
 use crate::world::{Job, Power, World};
 
 /// What a boot came to.
@@ -181,10 +182,16 @@ impl<'w, 'm> Control<'w, 'm> {
         state.injected.push(fault);
     }
 
+    /// From now on `fault` is wrong with the CPU `cpu` where firmware parks it.
+    pub fn inject_parked(&self, cpu: usize, fault: ParkedFault) {
+        self.world.state().parked_faults.push((cpu, fault));
+    }
+
     /// From now on nothing is wrong with `cpu`. One that was started and is dead is reset.
     pub fn mend(&self, cpu: usize) {
         let mut state = self.world.state();
         state.faults.retain(|fault| fault.cpu != cpu);
+        state.parked_faults.retain(|&(other, _)| other != cpu);
         let on_its_way = state.tasks.iter().any(|task| !task.ended && task.cpu == Some(index(cpu)));
         if let Some(processor) = state.processors.get_mut(cpu)
             && processor.power == Power::OnPending

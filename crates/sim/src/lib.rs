@@ -47,9 +47,11 @@
 //! A step that waits, or that wants to be interrupted in the middle, calls `pause`. What a run has done comes out of
 //! `Run::records`, in the form in which a kernel's console has it.
 //!
+//! CPUs are started by firmware after PSCI, or wait at mailboxes for an enable method that the test brings along ([`Builder::parked`]).
+//!
 //! Modules: `machine` (what users touch), `control` (what a scenario does), `world` (state and time), `fiber` (threads of
-//! control), `firmware` (PSCI), `processor` (a CPU's life), `steps` (steps, wrapped), `check` (what must hold), `records`,
-//! [`fault`].
+//! control), `firmware` (PSCI), `parked` (ACPI's parking protocol), `topology`, `processor` (a CPU's life), `steps` (steps, wrapped),
+//! `check` (what must hold), `records`, [`fault`].
 
 #![cfg_attr(not(feature = "machine"), no_std)]
 
@@ -66,11 +68,15 @@ mod firmware;
 #[cfg(feature = "machine")]
 mod machine;
 #[cfg(feature = "machine")]
+mod parked;
+#[cfg(feature = "machine")]
 mod processor;
 #[cfg(feature = "machine")]
 mod records;
 #[cfg(feature = "machine")]
 mod steps;
+#[cfg(feature = "machine")]
+mod topology;
 #[cfg(feature = "machine")]
 mod world;
 
@@ -79,5 +85,7 @@ pub use control::{Boot, Control, Request};
 pub use fault::{Fault, FaultKind, StepName};
 #[cfg(feature = "machine")]
 pub use machine::{Builder, Machine, Run, each_seed};
+#[cfg(feature = "machine")]
+pub use parked::{Hardware, ParkedFault};
 #[cfg(feature = "machine")]
 pub use world::{Parking, pause};

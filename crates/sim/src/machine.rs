@@ -1,25 +1,22 @@
 //! The machine that users build and run: [`Machine`].
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use reveille::hotplug::{Hotplug, Section, Step, StepTable};
-use reveille::topology::FdtOptions;
-use reveille::{CpuIndex, EnableMethod, HwId, MAX_CPUS, Policy, Smp, SmpOptions, Timeout, Topology};
+use reveille::{CpuIndex, EnableMethod, MAX_CPUS, Policy, Smp, SmpOptions, Timeout};
 use reveille_trace_format::Record;
 
 use crate::control::Control;
 use crate::fault::Fault;
 use crate::fiber::Fiber;
+use crate::parked::{self, Hardware, MakeMethod, ParkedFault};
 use crate::processor;
 use crate::records;
 use crate::steps::{self, Placed};
+use crate::topology::{Description, topology};
 use crate::world::{Job, Parking, Settings, Shared, World};
 
 /// How a machine is to be.
@@ -29,6 +26,10 @@ pub struct Builder<'m> {
     smp: Option<&'m Smp>,
     steps: Vec<&'m Step<'m>>,
     faults: Vec<Fault>,
+    parked: Option<Box<MakeMethod<'m>>>,
+    parked_faults: Vec<(usize, ParkedFault)>,
+    /// The places in the MADT of CPUs that it gives no mailbox.
+    without_version: Vec<usize>,
 }
 
 /// A machine that has not run yet.
@@ -63,7 +64,15 @@ impl<'m> Machine<'m> {
             power_up: 100_000,
             turns: 10_000_000,
         };
-        Builder { settings, smp: None, steps: Vec::new(), faults: Vec::new() }
+        Builder {
+            settings,
+            smp: None,
+            steps: Vec::new(),
+            faults: Vec::new(),
+            parked: None,
+            parked_faults: Vec::new(),
+            without_version: Vec::new(),
+        }
     }
 
     /// Runs `scenario` on the boot CPU, and then on until nothing happens any more.
@@ -76,13 +85,19 @@ impl<'m> Machine<'m> {
     ///
     /// Also if a step or the scenario panics, or if the steps make no table.
     pub fn run<T>(self, scenario: impl FnOnce(&Control<'_, 'm>) -> T) -> Run<T> {
-        let Builder { mut settings, smp, steps, faults } = self.0;
+        let Builder { mut settings, smp, steps, faults, parked, parked_faults, without_version } = self.0;
         settings.bringup = steps.iter().filter(|step| step.section() == Section::Prepare).count() as u16;
         let seed = settings.seed;
         let smp = smp.map_or_else(|| Shared::Own(Box::new(Smp::new())), Shared::Given);
-        let world = World::new(smp, topology(settings.cpus), settings, faults);
+        let topology = topology(match parked {
+            None => Description::Devicetree(settings.cpus),
+            Some(_) => Description::Madt(settings.cpus, without_version),
+        });
+        settings.cpus = topology.cpus().len();
+        let world = World::new(smp, topology, settings, faults);
+        world.state().parked_faults.clone_from(&parked_faults);
         let placed = steps::place(&steps);
-        let text = match catch_unwind(AssertUnwindSafe(|| run(&world, &placed, scenario))) {
+        let text = match catch_unwind(AssertUnwindSafe(|| run(&world, &placed, parked.as_deref(), scenario))) {
             Ok(Ok(run)) => return run,
             Ok(Err(text)) => text,
             Err(payload) => match payload.downcast::<String>() {
@@ -92,7 +107,8 @@ impl<'m> Machine<'m> {
                 }
             },
         };
-        let faults: Vec<String> = world.state().injected.iter().map(Fault::to_string).collect();
+        let parked = parked_faults.iter().map(|(cpu, fault)| format!("CPU {cpu} {fault:?}"));
+        let faults: Vec<String> = world.state().injected.iter().map(Fault::to_string).chain(parked).collect();
         let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
         let last = world.last_events();
         panic!(
@@ -105,13 +121,15 @@ impl<'m> Machine<'m> {
 fn run<'m, T>(
     world: &World<'m>,
     placed: &[Placed<'m>],
+    parked: Option<&MakeMethod<'m>>,
     scenario: impl FnOnce(&Control<'_, 'm>) -> T,
 ) -> Result<Run<T>, String> {
     let calls = steps::calls(world, placed);
     let wrapped = steps::wrap(placed, &calls);
     let table = StepTable::collect(&wrapped).map_err(|error| error.to_string())?;
     let hotplug = Hotplug::new(world.smp(), &table);
-    let methods = [world as &dyn EnableMethod];
+    let own = parked.map(|make| make(Hardware { world }));
+    let methods = [own.as_deref().unwrap_or(world)];
     let control = Control { world, hotplug, steps: &wrapped, methods: &methods };
     let mut value = None;
     {
@@ -120,6 +138,12 @@ fn run<'m, T>(
         let mut fibers: Vec<Option<Fiber<'_>>> = Vec::new();
         world.spawn(Job::Scenario, None, 0);
         world.spawn(Job::BootThread, Some(CpuIndex::BOOT), 0);
+        if own.is_some() {
+            world.set_up_mailboxes();
+            for cpu in world.topology.cpus().iter().skip(1) {
+                world.spawn(Job::Park { cpu: cpu.index }, Some(cpu.index), 0);
+            }
+        }
         loop {
             let Some((next, job)) = next(world) else { break };
             if fibers.len() <= next {
@@ -155,7 +179,10 @@ fn next<'m>(world: &World<'m>) -> Option<(usize, Option<Job<'m>>)> {
 fn perform<'m>(control: Control<'_, 'm>, job: Job<'m>) {
     match job {
         Job::Scenario => {}
-        Job::Arrive { cpu, context } => processor::live(control.world, control.hotplug, cpu, context),
+        Job::Arrive { cpu, context } => {
+            let _ = processor::live(control.world, control.hotplug, cpu, context);
+        }
+        Job::Park { cpu } => parked::live(control.world, control.hotplug, cpu),
         Job::BootThread => processor::boot_thread(control.world, control.hotplug),
         Job::Request(request) => request(&control),
     }
@@ -234,6 +261,29 @@ impl<'m> Builder<'m> {
         self.affinity_info(false)
     }
 
+    /// CPUs wait where firmware parks them, each at a mailbox of ACPI's parking protocol, and then in a pen. `method` makes the enable
+    /// method that brings them up from there. The topology is read from a MADT, with GICs' interfaces that are no logical numbers.
+    ///
+    /// Of the [faults](Self::fault) those of PSCI have no effect. One that is `dead` acknowledges, and does not arrive.
+    pub fn parked(mut self, method: impl for<'w> Fn(Hardware<'w, 'm>) -> Box<dyn EnableMethod + 'w> + 'm) -> Self {
+        self.parked = Some(Box::new(method));
+        self.settings.parking = Parking::Off;
+        self
+    }
+
+    /// One more thing that is wrong with the CPU `cpu` where firmware parks it.
+    pub fn parked_fault(mut self, cpu: usize, fault: ParkedFault) -> Self {
+        self.parked_faults.push((cpu, fault));
+        self
+    }
+
+    /// The MADT has no version of the parking protocol for the CPU at this place in it, which is left out of the topology; the logical
+    /// numbers of those behind it are one less than their places.
+    pub fn without_parking_version(mut self, place: usize) -> Self {
+        self.without_version.push(place);
+        self
+    }
+
     /// How long a CPU takes from its kick to its first instruction, about: 100 µs if nobody says.
     pub fn power_up(mut self, time: Duration) -> Self {
         self.settings.power_up = time.as_nanos() as u64;
@@ -276,39 +326,4 @@ pub fn each_seed(seeds: Range<u64>, run: impl Fn(u64) + Sync) {
             });
         }
     });
-}
-
-/// The hardware id of the CPU `index`: sixteen to a cluster, as QEMU counts them.
-fn hw_id(index: usize) -> u32 {
-    ((index / 16) << 8 | (index % 16)) as u32
-}
-
-/// The topology of `cpus` CPUs, read once in the life of the process: it is large.
-fn topology(cpus: usize) -> &'static Topology {
-    static READ: Mutex<Option<HashMap<usize, &'static Topology>>> = Mutex::new(None);
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    read.get_or_insert_default().entry(cpus).or_insert_with(|| Box::leak(read_topology(cpus)))
-}
-
-fn read_topology(cpus: usize) -> Box<Topology> {
-    let node = |name: String| DeviceTreeNode::new(name).unwrap_or_else(|error| panic!("{error}"));
-    let property = |name: &str, value: &[u8]| {
-        DeviceTreeProperty::new(name, value.to_vec()).unwrap_or_else(|error| panic!("{error}"))
-    };
-    let mut all = node("cpus".into());
-    for index in 0..cpus {
-        let mut cpu = node(format!("cpu@{:x}", hw_id(index)));
-        cpu.add_property(property("reg", &hw_id(index).to_be_bytes()));
-        cpu.add_property(property("enable-method", b"psci\0"));
-        all.add_child(cpu);
-    }
-    let mut tree = DeviceTree::new();
-    tree.root.add_child(all);
-    let blob = tree.to_dtb();
-    let mut topology = Box::new(Topology::new(HwId(0)));
-    let options = FdtOptions { boot_cpu: HwId(0), hw_id_mask: u64::MAX, methods: &["psci"], nr_cpus: MAX_CPUS };
-    if let Ok(fdt) = Fdt::new(&blob) {
-        let _ = topology.read_fdt(&fdt, &options, &mut |_| ());
-    }
-    topology
 }

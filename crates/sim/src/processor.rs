@@ -18,8 +18,17 @@ struct Parks;
 const CLAIMED: Stage = Stage(1);
 const STARTING: Stage = Stage(2);
 
-/// The whole life of `cpu`.
-pub(crate) fn live(world: &World<'_>, hotplug: Hotplug<'_>, cpu: CpuIndex, context: u32) {
+/// How a CPU has ended what it was started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It found nobody waiting for it, or could not come online.
+    Nobody,
+    /// Its enable method switched it off.
+    Dead,
+}
+
+/// The whole life of `cpu`, from its start on.
+pub(crate) fn live(world: &World<'_>, hotplug: Hotplug<'_>, cpu: CpuIndex, context: u32) -> Left {
     {
         let mut state = world.state();
         let processor = &mut state.processors[cpu.get()];
@@ -37,8 +46,9 @@ pub(crate) fn live(world: &World<'_>, hotplug: Hotplug<'_>, cpu: CpuIndex, conte
     }));
     world.state().processors[cpu.get()].running -= 1;
     match ended {
-        Err(payload) if !payload.is::<SwitchedOff>() => resume_unwind(payload),
-        _ => {}
+        Ok(()) => Left::Nobody,
+        Err(payload) if payload.is::<SwitchedOff>() => Left::Dead,
+        Err(payload) => resume_unwind(payload),
     }
 }
 

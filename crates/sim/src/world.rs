@@ -10,6 +10,7 @@ use reveille_trace_format::Phase;
 use crate::control::Control;
 use crate::fault::{Fault, FaultKind};
 use crate::fiber::{Pause, suspend};
+use crate::parked::{Mailboxes, Parked, ParkedFault};
 use crate::steps::Record;
 
 /// Gives way for this much virtual time. For steps and scenarios; outside of a simulated machine it does nothing.
@@ -91,6 +92,8 @@ pub(crate) enum Job<'m> {
     Scenario,
     /// A CPU executes its first instruction, with this context id.
     Arrive { cpu: CpuIndex, context: u32 },
+    /// A CPU waits at its mailbox.
+    Park { cpu: CpuIndex },
     /// The boot CPU's hotplug thread.
     BootThread,
     /// A request beside others.
@@ -122,6 +125,9 @@ pub(crate) struct State<'m> {
     pub faults: Vec<Fault>,
     /// All faults that there ever were.
     pub injected: Vec<Fault>,
+    /// CPUs and what is wrong with them where firmware parks them.
+    pub parked_faults: Vec<(usize, ParkedFault)>,
+    pub parked: Vec<Parked>,
     pub processors: Vec<Processor>,
     /// What the last bring-up said of each CPU.
     pub outcomes: Vec<Outcome>,
@@ -138,6 +144,7 @@ pub(crate) struct World<'m> {
     smp: Shared<'m>,
     pub topology: &'static Topology,
     pub settings: Settings,
+    pub mailboxes: Mailboxes,
     state: Mutex<State<'m>>,
 }
 
@@ -166,10 +173,13 @@ impl<'m> World<'m> {
             happened: 0,
             injected: faults.clone(),
             faults,
+            parked_faults: Vec::new(),
+            parked: vec![Parked::NEW; settings.cpus],
             processors: (0..settings.cpus).map(processor).collect(),
             outcomes: vec![Outcome::NotAsked; settings.cpus],
         };
-        Self { smp, topology, settings, state: Mutex::new(state) }
+        let mailboxes = Mailboxes::new(settings.cpus);
+        Self { smp, topology, settings, mailboxes, state: Mutex::new(state) }
     }
 
     pub(crate) fn smp(&self) -> &Smp {
@@ -301,8 +311,7 @@ impl<'m> World<'m> {
         if let Some(thread) = processor.thread
             && state.tasks[thread].sleeps
         {
-            state.tasks[thread].sleeps = false;
-            state.tasks[thread].ready_at = Some(now + moment);
+            state.wake(thread, now + moment);
         }
     }
 
@@ -320,8 +329,14 @@ impl State<'_> {
         self.faults.iter().any(|fault| fault.cpu == cpu.get() && fault.kind == FaultKind::Deaf)
     }
 
+    /// The thread of control `task`, which sleeps, goes on at the time `at`.
+    pub(crate) fn wake(&mut self, task: usize, at: u64) {
+        self.tasks[task].sleeps = false;
+        self.tasks[task].ready_at = Some(at);
+    }
+
     /// What a call takes: nothing, some instructions, or an interrupt.
-    fn moment(&mut self) -> u64 {
+    pub(crate) fn moment(&mut self) -> u64 {
         match self.rng.u32(..64) {
             0..16 => 0,
             16..56 => self.rng.u64(1..=200),
