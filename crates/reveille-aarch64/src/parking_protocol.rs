@@ -3,7 +3,8 @@
 //! interrupt makes them look into it.
 //!
 //! Firmware lets a CPU go once. It then comes into our pen, finds its record there by MPIDR, and stays ours: that is where it goes
-//! when it is taken down, and where later kicks find it. So what is in the mailbox says whose the CPU is.
+//! when it is taken down, and where later kicks find it. So what is in the mailbox says whose the CPU is, and nothing is written there
+//! once firmware was told: what firmware acknowledges meanwhile would be undone.
 
 use core::ptr::NonNull;
 
@@ -36,6 +37,16 @@ pub trait Parking: Sync {
 
     /// Interrupts `cpu`, which has not run yet, by an SGI: on GICv3 by its id, on GICv2 by the number of its interface.
     fn interrupt(&self, cpu: &Cpu);
+
+    /// Has what was written to a mailbox before be there before what is done next: DSB SY, which is enough on every system but a
+    /// simulated one.
+    fn complete_writes(&self) {
+        // SAFETY: a barrier.
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            core::arch::asm!("dsb sy", options(nostack, preserves_flags));
+        }
+    }
 }
 
 /// The method.
@@ -81,27 +92,31 @@ impl<N: Pen, P: Parking> ParkingProtocol<N, P> {
     }
 
     /// Where the CPU with this mailbox is.
-    fn place(mailbox: NonNull<Mailbox>, id: u32) -> Result<Place, CallError> {
+    fn place(&self, mailbox: NonNull<Mailbox>, id: u32) -> Result<Place, CallError> {
         let mailbox = mailbox.as_ptr();
         // SAFETY: whoever made this method says that the mailbox is mapped.
         let (cpu_id, jump_address) = unsafe {
             ((&raw const (*mailbox).cpu_id).read_volatile(), (&raw const (*mailbox).jump_address).read_volatile())
         };
-        match u32::from_le(cpu_id) {
-            Mailbox::NOBODY => Ok(Place::Parked),
-            cpu_id if cpu_id != id => Err(refused(cpu_id.into(), "the mailbox is another CPU's")),
-            _ if jump_address != 0 => Ok(Place::Going),
-            _ => Ok(Place::Ours),
+        match (u32::from_le(cpu_id), u64::from_le(jump_address)) {
+            (Mailbox::NOBODY, _) => Ok(Place::Parked),
+            (cpu_id, _) if cpu_id != id => Err(refused(cpu_id.into(), "the mailbox is another CPU's")),
+            (_, 0) => Ok(Place::Ours),
+            (_, address) if address == self.pen.entry() => Ok(Place::Going),
+            (_, address) => Err(refused(address as i64, "the CPU was told before to go elsewhere")),
         }
     }
-}
 
-/// Has what was written before reach memory before what is done next.
-fn complete_writes() {
-    // SAFETY: a barrier.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        core::arch::asm!("dsb sy", options(nostack, preserves_flags));
+    /// Tells firmware to let the CPU with this mailbox go. It does when the CPU is interrupted.
+    fn let_go(&self, mailbox: NonNull<Mailbox>, id: u32) {
+        let mailbox = mailbox.as_ptr();
+        // The address before the id: whatever wakes the CPU in between, it goes nowhere as long as the mailbox is not its own.
+        // SAFETY: whoever made this method says that the mailbox is mapped and ours to write.
+        unsafe { (&raw mut (*mailbox).jump_address).write_volatile(self.pen.entry().to_le()) };
+        self.parking.complete_writes();
+        // SAFETY: as above.
+        unsafe { (&raw mut (*mailbox).cpu_id).write_volatile(id.to_le()) };
+        self.parking.complete_writes();
     }
 }
 
@@ -123,19 +138,13 @@ impl<N: Pen, P: Parking> EnableMethod for ParkingProtocol<N, P> {
     /// interrupts it (Linux's `acpi_parking_protocol_cpu_boot`). A CPU that was told to go and did not is interrupted again.
     fn cpu_boot(&self, cpu: &Cpu, context: ContextId) -> Result<(), CallError> {
         let (mailbox, id) = self.mailbox(cpu)?;
-        let place = Self::place(mailbox, id)?;
+        let place = self.place(mailbox, id)?;
         self.pen.release(cpu, context);
-        if matches!(place, Place::Ours) {
-            return Ok(());
+        match place {
+            Place::Parked => self.let_go(mailbox, id),
+            Place::Going => {}
+            Place::Ours => return Ok(()),
         }
-        let mailbox = mailbox.as_ptr();
-        // SAFETY: whoever made this method says that the mailbox is mapped and ours to write. It is device memory: writes to it keep
-        // their order.
-        unsafe {
-            (&raw mut (*mailbox).jump_address).write_volatile(self.pen.entry().to_le());
-            (&raw mut (*mailbox).cpu_id).write_volatile(id.to_le());
-        }
-        complete_writes();
         self.parking.interrupt(cpu);
         Ok(())
     }
@@ -151,10 +160,10 @@ impl<N: Pen, P: Parking> EnableMethod for ParkingProtocol<N, P> {
     }
 
     /// Whether firmware has let it go (which Linux looks at in `acpi_parking_protocol_cpu_postboot`); what it does since, nobody says.
+    /// One that was told to go and did not is off, not on its way: it does not come by itself, and is to be kicked again.
     fn affinity_info(&self, cpu: &Cpu) -> FirmwareState {
-        match self.mailbox(cpu).and_then(|(mailbox, id)| Self::place(mailbox, id)) {
-            Ok(Place::Parked) => FirmwareState::Off,
-            Ok(Place::Going) => FirmwareState::OnPending,
+        match self.mailbox(cpu).and_then(|(mailbox, id)| self.place(mailbox, id)) {
+            Ok(Place::Parked | Place::Going) => FirmwareState::Off,
             Ok(Place::Ours) => FirmwareState::Unknown,
             Err(error) => FirmwareState::Refused(error),
         }
@@ -282,14 +291,23 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_that_firmware_does_not_let_go_is_pending_and_interrupted_again() {
+    fn a_cpu_that_firmware_does_not_let_go_is_off_and_interrupted_again() {
         let machine = Machine::new(false);
         let (method, cpu) = (method(&machine), cpu(PARKED));
         for _ in 0..2 {
             method.cpu_boot(&cpu, context()).unwrap();
             assert_eq!(machine.did().len(), 2);
-            assert_eq!(method.affinity_info(&cpu), FirmwareState::OnPending);
+            assert_eq!(method.affinity_info(&cpu), FirmwareState::Off);
         }
+    }
+
+    #[test]
+    fn a_cpu_that_another_system_has_told_to_go_is_left_alone() {
+        let machine = Machine::new(true);
+        let cpu = cpu(Mailbox { cpu_id: 7, jump_address: 0x8000_0000, ..PARKED });
+        let error = method(&machine).cpu_boot(&cpu, context()).unwrap_err();
+        assert_eq!(error, refused(0x8000_0000, "the CPU was told before to go elsewhere"));
+        assert_eq!(machine.did(), []);
     }
 
     #[test]
