@@ -9,7 +9,7 @@ use reveille_cli::boot::{self, BootOptions};
 use reveille_cli::console::Silent;
 use reveille_cli::keyboard::Keyboard;
 use reveille_cli::verdict::Verdict;
-use reveille_system_tests::{Booted, Stand, cpus};
+use reveille_system_tests::{Booted, Stand, cpus, raspi3b};
 
 use crate::wide::with_16550;
 use crate::{Test, command};
@@ -23,6 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("the_console_freezes_and_thaws_all_secondaries", frozen),
     ("the_console_says_why_the_only_cpu_stays", alone),
     ("the_console_reads_a_16550_without_an_interrupt", ns16550),
+    ("row_26_each_cpu_of_the_raspberry_pi_goes_off_and_comes_back", raspberry_pi),
 ];
 
 /// A command, and the beginnings of lines of its answer, in order; others may stand between them.
@@ -99,6 +100,26 @@ fn expect_answers(text: &str, session: &[Exchange<'_>]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// One after the other, and then all others at once, so that the boot CPU was alone.
+fn raspberry_pi(stand: &Stand) -> Result<(), String> {
+    let session: &[Exchange<'_>] = &[
+        ("cpu off 1", &["CPU 1 is at offline (state 0) after "]),
+        ("cpu on 1", &["CPU 1 is at sched:active (state "]),
+        ("cpu off 2", &["CPU 2 is at offline (state 0) after "]),
+        ("cpu on 2", &["CPU 2 is at sched:active (state "]),
+        ("cpu off 3", &["CPU 3 is at offline (state 0) after "]),
+        ("cpu on 3", &["CPU 3 is at sched:active (state "]),
+        ("freeze", &[]),
+        (
+            "cpu list",
+            &["  0  0x0          yes       yes      yes     yes ", "  1  0x1          yes       yes      -       - "],
+        ),
+        ("thaw", &[]),
+        ("ipi all", &["CPU 0 was interrupted", "CPU 1 was", "CPU 2 was", "CPU 3 was interrupted after "]),
+    ];
+    converse(stand, raspi3b("")?, session)?.expect_all_online(4).map(|_| ())
 }
 
 /// Has the lines of `session` typed at a machine, and checks the answers.
