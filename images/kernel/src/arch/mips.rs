@@ -67,7 +67,7 @@ impl Machine {
     /// CFE does not say.
     pub fn time_init(&self) -> Result<(), &'static str> {
         let frequency = prom::count_frequency(self.cfe)?;
-        println!("Count runs at {} MHz", frequency / 1_000_000);
+        println!("Count runs at {}.{} MHz", frequency / 1_000_000, frequency / 100_000 % 10);
         Ok(())
     }
 
