@@ -1,36 +1,20 @@
 //! Exceptions: interrupts are handled, everything else is a report that ends the run.
 
 use core::arch::global_asm;
-use core::cell::UnsafeCell;
 use core::fmt;
 
 use super::memory_map::GUARD_BITS;
 use super::read_register;
 use crate::interrupt_controller;
-use crate::per_cpu::PerCpu;
+use crate::overflow_stack::{self, OVERFLOW_STACK};
 use crate::thread;
-
-const OVERFLOW_STACK_SIZE: usize = 4096;
-
-/// Where a CPU whose stack has run out reports that. Used once.
-#[repr(C, align(16))]
-struct OverflowStack(UnsafeCell<[u8; OVERFLOW_STACK_SIZE]>);
-
-// SAFETY: only its own CPU uses it, from assembly, and never returns.
-unsafe impl Sync for OverflowStack {}
-
-crate::per_cpu! {
-    static OVERFLOW_STACK: OverflowStack = OverflowStack(UnsafeCell::new([0; OVERFLOW_STACK_SIZE]));
-}
-
-const _: () = assert!(size_of::<PerCpu<OverflowStack>>() == OVERFLOW_STACK_SIZE);
 
 global_asm!(
     include_str!("vectors.S"),
     FRAME_SIZE = const size_of::<Frame>(),
     GUARD_BITS = const GUARD_BITS,
     overflow_stack = sym OVERFLOW_STACK,
-    OVERFLOW_STACK_SIZE = const OVERFLOW_STACK_SIZE,
+    OVERFLOW_STACK_SIZE = const overflow_stack::SIZE,
 );
 
 /// The registers of what was interrupted, as the vectors save them.

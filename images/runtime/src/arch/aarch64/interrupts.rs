@@ -1,41 +1,24 @@
 //! Masking interrupts on this CPU, and waiting for one.
 
 use core::arch::asm;
-use core::marker::PhantomData;
 
 pub use reveille_aarch64::counter::relax;
 
 use super::read_register;
+pub use crate::masked::{Masked, mask};
 
 const IRQ_MASKED: u64 = 1 << 7;
-
-/// Interrupts are masked on this CPU until this is dropped, unless they were masked before.
-pub struct Masked {
-    unmask: bool,
-    _of_this_cpu: PhantomData<*mut ()>,
-}
-
-/// Masks interrupts on this CPU.
-#[must_use]
-pub fn mask() -> Masked {
-    let unmask = are_enabled();
-    // SAFETY: masking interrupts is always sound; memory accesses must not move out, so no `nomem`.
-    unsafe { asm!("msr daifset, #2", options(nostack)) };
-    Masked { unmask, _of_this_cpu: PhantomData }
-}
-
-impl Drop for Masked {
-    fn drop(&mut self) {
-        if self.unmask {
-            enable();
-        }
-    }
-}
 
 /// Whether this CPU takes interrupts now.
 #[must_use]
 pub fn are_enabled() -> bool {
     read_register!("daif") & IRQ_MASKED == 0
+}
+
+/// Keeps interrupts out, for [`mask`].
+pub(crate) fn disable() {
+    // SAFETY: masking interrupts is always sound; memory accesses must not move out, so no `nomem`.
+    unsafe { asm!("msr daifset, #2", options(nostack)) };
 }
 
 /// Lets interrupts in. The CPU's vectors and interrupt controller are set up.

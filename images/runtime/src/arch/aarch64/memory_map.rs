@@ -9,6 +9,8 @@ use aarch64_paging::descriptor::El1Attributes;
 use aarch64_paging::idmap::IdMap;
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion};
 
+use crate::layout::address_of;
+pub use crate::layout::{boot_stack, image, image_offset, per_cpu_section};
 use crate::lock::IrqLock;
 
 /// The size of a page, in bytes.
@@ -39,45 +41,11 @@ const DEVICE: El1Attributes = El1Attributes::ATTRIBUTE_INDEX_1
 
 static MAP: IrqLock<Option<IdMap<El1And0>>> = IrqLock::new(None);
 
-macro_rules! address_of {
-    ($symbol:ident) => {{
-        unsafe extern "C" {
-            static $symbol: u8;
-        }
-        (&raw const $symbol).addr()
-    }};
-}
-
-/// The memory that the image takes, its zeroed data included.
-#[must_use]
-pub fn image() -> Range<usize> {
-    address_of!(_head)..address_of!(_end)
-}
-
 /// Where the first translation tables map memory: the GiB of the image.
 #[must_use]
 pub fn first_mapped() -> Range<usize> {
     let gibibyte = image().start & !((1 << 30) - 1);
     gibibyte..gibibyte + (1 << 30)
-}
-
-/// How far `address` lies from the image's start: its address in the ELF.
-#[must_use]
-pub fn image_offset(address: usize) -> usize {
-    address.wrapping_sub(address_of!(_head))
-}
-
-/// The image's per-CPU section, which is copied for every CPU.
-#[must_use]
-pub fn per_cpu_section() -> Range<usize> {
-    address_of!(__per_cpu_start)..address_of!(__per_cpu_end)
-}
-
-/// The slot of the stack on which the boot CPU starts.
-#[must_use]
-pub fn boot_stack() -> Range<usize> {
-    let start = address_of!(boot_stack);
-    start..start + STACK_SLOT
 }
 
 /// Builds the final tables, for this CPU and those that follow, and goes over to them: `ram` as data, the image by what its

@@ -1,7 +1,6 @@
 //! Exceptions: interrupts are handled, everything else is a report that ends the run.
 
 use core::arch::global_asm;
-use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::offset_of;
 
@@ -9,27 +8,13 @@ use reveille_mips::cp0::{STATUS_IE, read_c0};
 
 use super::memory_map::{GUARD_BITS, image_offset};
 use crate::interrupt_controller;
-use crate::per_cpu::PerCpu;
+use crate::overflow_stack::{self, OVERFLOW_STACK};
 use crate::thread;
 
-const OVERFLOW_STACK_SIZE: usize = 4096;
 /// What the O32 convention has a caller leave for the registers of its callee.
 const ARGUMENT_AREA: usize = 16;
 /// Status: what an exception must not leave set while its handler runs: EXL, ERL, the mode, IE.
 const STATUS_LEVELS: u32 = 0x1e | STATUS_IE;
-
-/// Where a CPU whose stack has run out reports that. Used once.
-#[repr(C, align(16))]
-struct OverflowStack(UnsafeCell<[u8; OVERFLOW_STACK_SIZE]>);
-
-// SAFETY: only its own CPU uses it, from assembly, and never returns.
-unsafe impl Sync for OverflowStack {}
-
-crate::per_cpu! {
-    static OVERFLOW_STACK: OverflowStack = OverflowStack(UnsafeCell::new([0; OVERFLOW_STACK_SIZE]));
-}
-
-const _: () = assert!(size_of::<PerCpu<OverflowStack>>() == OVERFLOW_STACK_SIZE);
 
 global_asm!(
     include_str!("vectors.S"),
@@ -43,7 +28,7 @@ global_asm!(
     GUARD_BITS = const GUARD_BITS,
     STATUS_LEVELS = const STATUS_LEVELS,
     overflow_stack = sym OVERFLOW_STACK,
-    OVERFLOW_STACK_TOP = const OVERFLOW_STACK_SIZE - ARGUMENT_AREA,
+    OVERFLOW_STACK_TOP = const overflow_stack::SIZE - ARGUMENT_AREA,
 );
 
 /// The registers of what was interrupted, as the vectors save them.

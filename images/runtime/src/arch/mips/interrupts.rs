@@ -1,38 +1,22 @@
 //! Masking interrupts on this CPU, and waiting for one.
 
 use core::arch::{asm, naked_asm};
-use core::marker::PhantomData;
 
 use reveille_mips::cp0::{STATUS_IE, read_c0};
 
-/// Interrupts are masked on this CPU until this is dropped, unless they were masked before.
-pub struct Masked {
-    unmask: bool,
-    _of_this_cpu: PhantomData<*mut ()>,
-}
-
-/// Masks interrupts on this CPU.
-#[must_use]
-pub fn mask() -> Masked {
-    let unmask = are_enabled();
-    // SAFETY: masking interrupts is always sound; memory accesses must not move out, so no `nomem`. Until the barrier an interrupt
-    // may still be taken.
-    unsafe { asm!("di", "ehb", options(nostack)) };
-    Masked { unmask, _of_this_cpu: PhantomData }
-}
-
-impl Drop for Masked {
-    fn drop(&mut self) {
-        if self.unmask {
-            enable();
-        }
-    }
-}
+pub use crate::masked::{Masked, mask};
 
 /// Whether this CPU takes interrupts now.
 #[must_use]
 pub fn are_enabled() -> bool {
     read_c0!("12", "0") & STATUS_IE != 0
+}
+
+/// Keeps interrupts out, for [`mask`].
+pub(crate) fn disable() {
+    // SAFETY: masking interrupts is always sound; memory accesses must not move out, so no `nomem`. Until the barrier an interrupt
+    // may still be taken.
+    unsafe { asm!("di", "ehb", options(nostack)) };
 }
 
 /// Lets interrupts in. The CPU's vectors and interrupt controller are set up.

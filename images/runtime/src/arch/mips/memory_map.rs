@@ -5,6 +5,9 @@ use core::convert::Infallible;
 use core::ops::Range;
 use core::ptr::NonNull;
 
+use crate::layout::address_of;
+pub use crate::layout::{boot_stack, image, image_offset, per_cpu_section};
+
 /// The size of a page, in bytes.
 pub const PAGE: usize = 4096;
 /// What a stack takes, in bytes: a guard page, which nobody uses, and the stack above it. Slots are aligned to their size.
@@ -17,44 +20,10 @@ const KSEG0: usize = 0x8000_0000;
 const KSEG1: usize = 0xa000_0000;
 const SEGMENT: usize = 0x2000_0000;
 
-macro_rules! address_of {
-    ($symbol:ident) => {{
-        unsafe extern "C" {
-            static $symbol: u8;
-        }
-        (&raw const $symbol).addr()
-    }};
-}
-
-/// The memory that the image takes, its zeroed data included.
-#[must_use]
-pub fn image() -> Range<usize> {
-    address_of!(_head)..address_of!(_end)
-}
-
 /// Where memory is mapped: KSEG0.
 #[must_use]
 pub fn first_mapped() -> Range<usize> {
     KSEG0..KSEG0 + SEGMENT
-}
-
-/// How far `address` lies from the image's start.
-#[must_use]
-pub fn image_offset(address: usize) -> usize {
-    address.wrapping_sub(address_of!(_head))
-}
-
-/// The image's per-CPU section, which is copied for every CPU.
-#[must_use]
-pub fn per_cpu_section() -> Range<usize> {
-    address_of!(__per_cpu_start)..address_of!(__per_cpu_end)
-}
-
-/// The slot of the stack on which the boot CPU starts.
-#[must_use]
-pub fn boot_stack() -> Range<usize> {
-    let start = address_of!(boot_stack);
-    start..start + STACK_SLOT
 }
 
 /// The exception vectors, for EBase.

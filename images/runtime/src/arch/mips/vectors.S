@@ -10,6 +10,33 @@
 .set noreorder
 .set noat
 
+# The registers that a call may change, into the frame at sp. Clobbers t0 and t1 once they are saved.
+.macro save_call_clobbered
+	sw	$1, {FRAME_REGISTERS} + 4*1($29)
+	sw	$2, {FRAME_REGISTERS} + 4*2($29)
+	sw	$3, {FRAME_REGISTERS} + 4*3($29)
+	sw	$4, {FRAME_REGISTERS} + 4*4($29)
+	sw	$5, {FRAME_REGISTERS} + 4*5($29)
+	sw	$6, {FRAME_REGISTERS} + 4*6($29)
+	sw	$7, {FRAME_REGISTERS} + 4*7($29)
+	sw	$8, {FRAME_REGISTERS} + 4*8($29)
+	sw	$9, {FRAME_REGISTERS} + 4*9($29)
+	sw	$10, {FRAME_REGISTERS} + 4*10($29)
+	sw	$11, {FRAME_REGISTERS} + 4*11($29)
+	sw	$12, {FRAME_REGISTERS} + 4*12($29)
+	sw	$13, {FRAME_REGISTERS} + 4*13($29)
+	sw	$14, {FRAME_REGISTERS} + 4*14($29)
+	sw	$15, {FRAME_REGISTERS} + 4*15($29)
+	sw	$24, {FRAME_REGISTERS} + 4*24($29)
+	sw	$25, {FRAME_REGISTERS} + 4*25($29)
+	sw	$28, {FRAME_REGISTERS} + 4*28($29)
+	sw	$31, {FRAME_REGISTERS} + 4*31($29)
+	mfhi	$8
+	mflo	$9
+	sw	$8, {FRAME_HI}($29)
+	sw	$9, {FRAME_LO}($29)
+.endm
+
 .balign 4096
 .global vectors
 vectors:
@@ -34,29 +61,7 @@ interrupt:
 	beqz	$26, stack_overflow
 	nop
 	addiu	$29, $29, -{FRAME_SIZE}
-	sw	$1, {FRAME_REGISTERS} + 4*1($29)
-	sw	$2, {FRAME_REGISTERS} + 4*2($29)
-	sw	$3, {FRAME_REGISTERS} + 4*3($29)
-	sw	$4, {FRAME_REGISTERS} + 4*4($29)
-	sw	$5, {FRAME_REGISTERS} + 4*5($29)
-	sw	$6, {FRAME_REGISTERS} + 4*6($29)
-	sw	$7, {FRAME_REGISTERS} + 4*7($29)
-	sw	$8, {FRAME_REGISTERS} + 4*8($29)
-	sw	$9, {FRAME_REGISTERS} + 4*9($29)
-	sw	$10, {FRAME_REGISTERS} + 4*10($29)
-	sw	$11, {FRAME_REGISTERS} + 4*11($29)
-	sw	$12, {FRAME_REGISTERS} + 4*12($29)
-	sw	$13, {FRAME_REGISTERS} + 4*13($29)
-	sw	$14, {FRAME_REGISTERS} + 4*14($29)
-	sw	$15, {FRAME_REGISTERS} + 4*15($29)
-	sw	$24, {FRAME_REGISTERS} + 4*24($29)
-	sw	$25, {FRAME_REGISTERS} + 4*25($29)
-	sw	$28, {FRAME_REGISTERS} + 4*28($29)
-	sw	$31, {FRAME_REGISTERS} + 4*31($29)
-	mfhi	$8
-	mflo	$9
-	sw	$8, {FRAME_HI}($29)
-	sw	$9, {FRAME_LO}($29)
+	save_call_clobbered
 	mfc0	$8, $12			# Status
 	mfc0	$9, $14			# EPC
 	sw	$8, {FRAME_STATUS}($29)
@@ -126,21 +131,7 @@ exception:
 	move	$26, $29
 	addiu	$29, $29, -{FRAME_SIZE}
 	sw	$0, {FRAME_REGISTERS}($29)
-	sw	$1, {FRAME_REGISTERS} + 4*1($29)
-	sw	$2, {FRAME_REGISTERS} + 4*2($29)
-	sw	$3, {FRAME_REGISTERS} + 4*3($29)
-	sw	$4, {FRAME_REGISTERS} + 4*4($29)
-	sw	$5, {FRAME_REGISTERS} + 4*5($29)
-	sw	$6, {FRAME_REGISTERS} + 4*6($29)
-	sw	$7, {FRAME_REGISTERS} + 4*7($29)
-	sw	$8, {FRAME_REGISTERS} + 4*8($29)
-	sw	$9, {FRAME_REGISTERS} + 4*9($29)
-	sw	$10, {FRAME_REGISTERS} + 4*10($29)
-	sw	$11, {FRAME_REGISTERS} + 4*11($29)
-	sw	$12, {FRAME_REGISTERS} + 4*12($29)
-	sw	$13, {FRAME_REGISTERS} + 4*13($29)
-	sw	$14, {FRAME_REGISTERS} + 4*14($29)
-	sw	$15, {FRAME_REGISTERS} + 4*15($29)
+	save_call_clobbered
 	sw	$16, {FRAME_REGISTERS} + 4*16($29)
 	sw	$17, {FRAME_REGISTERS} + 4*17($29)
 	sw	$18, {FRAME_REGISTERS} + 4*18($29)
@@ -149,18 +140,10 @@ exception:
 	sw	$21, {FRAME_REGISTERS} + 4*21($29)
 	sw	$22, {FRAME_REGISTERS} + 4*22($29)
 	sw	$23, {FRAME_REGISTERS} + 4*23($29)
-	sw	$24, {FRAME_REGISTERS} + 4*24($29)
-	sw	$25, {FRAME_REGISTERS} + 4*25($29)
 	sw	$0, {FRAME_REGISTERS} + 4*26($29)
 	sw	$27, {FRAME_REGISTERS} + 4*27($29)
-	sw	$28, {FRAME_REGISTERS} + 4*28($29)
 	sw	$26, {FRAME_REGISTERS} + 4*29($29)
 	sw	$30, {FRAME_REGISTERS} + 4*30($29)
-	sw	$31, {FRAME_REGISTERS} + 4*31($29)
-	mfhi	$8
-	mflo	$9
-	sw	$8, {FRAME_HI}($29)
-	sw	$9, {FRAME_LO}($29)
 	mfc0	$8, $14			# EPC
 	mfc0	$9, $12			# Status
 	sw	$8, {FRAME_EPC}($29)
