@@ -85,7 +85,7 @@ enter_program:
 //   entry: a call by any CPU, $a0 = handle, $a1 = address of the request.
 //   exit:  $v0 = status, from answer($a0, $a1) on the ROM's own stack, one CPU at a time. Keeps $s0..$s8, $k0, $k1, $gp, $sp,
 //          $ra and Status, clobbers the other registers. Interrupts are off in between, since their handlers would find the lock
-//          taken by their own CPU.
+//          taken by their own CPU. The lock gives no turns: a CPU that is stopped while it waits would leave its own behind.
 .global cfe_call
 cfe_call:
 	mfc0	$t0, $12		// Status
@@ -93,8 +93,10 @@ cfe_call:
 	ehb				// no interrupt is taken from here on
 	la	$t1, cfe_lock
 1:	ll	$t2, 0($t1)
-	bnez	$t2, 1b
-	li	$t2, 1
+	beqz	$t2, 2f
+	pause				// until the lock that was just looked at is written to
+	b	1b
+2:	li	$t2, 1
 	sc	$t2, 0($t1)
 	beqz	$t2, 1b
 	sync				// nothing is read before the lock is this CPU's
