@@ -19,11 +19,10 @@ pub use boot_record::write_boot_record;
 use reveille::HwId;
 use reveille_mips::cfe::Cfe;
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::interrupt_controllers;
+use reveille_runtime::arch::{interrupt_controllers, processor::Features};
 use reveille_runtime::devicetree::Interrupt;
 use reveille_runtime::{interrupt_controller, println, trace};
 
-use crate::cpuinfo::cpuinfo_store_boot_cpu;
 use crate::names::name;
 use crate::options::Options;
 use crate::smp::Setup;
@@ -39,7 +38,7 @@ pub struct Machine {
 /// What makes it impossible to go on.
 pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine, Options, Setup), &'static str> {
     let _span = trace::span(name::setup_arch);
-    cpuinfo_store_boot_cpu();
+    cpu_probe()?;
     let cfe = prom::prom_init(arguments, boot_cpu)?;
     let command_line = prom::command_line(cfe);
     let options = Options::from_command_line(&command_line);
@@ -47,6 +46,14 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
     crate::fault::read_command_line(&command_line);
     let setup = smp::plat_smp_setup(cfe, boot_cpu, &options);
     Ok((Machine { cfe }, options, setup))
+}
+
+/// Whether the kernel runs on this processor. What it is in full is noted when there are per-CPU areas.
+fn cpu_probe() -> Result<(), &'static str> {
+    let _span = trace::span(name::cpu_probe);
+    let features = Features::of_this_cpu();
+    // What a CPU like this one has to have is what it has itself.
+    features.conflict(&features).map_or(Ok(()), |_| Err("the processor has no UserLocal register"))
 }
 
 impl Machine {

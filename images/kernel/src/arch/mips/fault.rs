@@ -98,7 +98,7 @@ impl FaultyCfe {
                 return;
             }
             // So late that it is taken for refused before.
-            Kind::Shared(FaultKind::RefusedYetStarts(code)) => (delayed(Duration::from_millis(1)), Some(code)),
+            Kind::Shared(FaultKind::RefusedYetStarts(code)) => (delayed(Duration::from_millis(20)), Some(code)),
             _ => (control, None),
         };
         request.set_parameters(control);
