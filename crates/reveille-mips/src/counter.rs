@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use reveille::Instant;
 
-/// A look at the clock brings [`EPOCH`] up to date where it is behind by so many bits' worth of ticks, and must come as often.
+/// The clock must be looked at every 2 to the power of this ticks.
 pub const LOOK_BITS: u32 = 30;
 
 /// The clock at some recent look, without its lowest [`LOOK_BITS`] bits.
