@@ -77,8 +77,10 @@ impl<F: Firmware + Sync> EnableMethod for CfeCpus<F> {
         Ok(())
     }
 
-    /// Does not return: CFE has no way for a CPU to stop itself.
+    /// Does not return: CFE has no way for a CPU to stop itself. What it wrote survives the reset by which it is stopped.
     fn cpu_die(&self, _: &Cpu) -> i64 {
+        #[cfg(target_arch = "mips")]
+        crate::cache::write_back_data_cache();
         (self.sleep_for_ever)()
     }
 
