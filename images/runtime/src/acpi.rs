@@ -1,6 +1,6 @@
 //! ACPI on a machine of QEMU's that was started without firmware: [`Tables`].
 //!
-//! QEMU hands firmware its tables through [`fw_cfg`](crate::fw_cfg), and with them a script that says how to link them, since they do
+//! QEMU hands firmware its tables through [`fw_cfg`](reveille_devices::fw_cfg), and with them a script that says how to link them, since they do
 //! not know where they will lie (`etc/table-loader`; QEMU's `bios-linker-loader`). Nobody else being there, it is done here.
 
 use alloc::string::String;
@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 
 use dtoolkit::fdt::Fdt;
 use reveille::acpi::{TableError, find_table};
+use reveille_devices::fw_cfg::FwCfg;
 
-use crate::fw_cfg::FwCfg;
+use crate::arch::memory_map;
 
 const SCRIPT: &str = "etc/table-loader";
 const RSDP: &str = "etc/acpi/rsdp";
@@ -41,7 +42,11 @@ impl Tables {
     /// # Errors
     /// What is missing or damaged.
     pub fn load(fdt: &Fdt<'_>) -> Result<Self, &'static str> {
-        let mut device = FwCfg::find(fdt)?;
+        let registers = FwCfg::find(fdt)?;
+        let registers =
+            memory_map::map_device(registers.start, registers.len()).map_err(|_| "fw_cfg cannot be mapped")?;
+        // SAFETY: mapped as device memory just now, and nobody else uses it.
+        let mut device = unsafe { FwCfg::new(registers) };
         let script = device.read(SCRIPT).ok_or(NO_FILE)?;
         let mut tables = Self { blobs: Vec::new() };
         for entry in script.chunks_exact(Command::LENGTH) {

@@ -15,7 +15,6 @@ pub mod clock;
 pub mod console;
 pub mod cpus;
 pub mod devicetree;
-pub mod fw_cfg;
 pub mod interrupt_controller;
 pub mod ipi;
 mod layout;
