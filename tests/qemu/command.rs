@@ -21,7 +21,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 /// Runs the command.
-fn reveille(arguments: &[&str]) -> Result<Output, String> {
+pub fn reveille(arguments: &[&str]) -> Result<Output, String> {
     let mut command = command()?;
     command.args(arguments).output().map_err(|error| format!("{}: {error}", command.get_program().display()))
 }

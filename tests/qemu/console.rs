@@ -27,7 +27,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 /// A command, and the beginnings of lines of its answer, in order; others may stand between them.
-type Exchange<'a> = (&'a str, &'a [&'a str]);
+pub type Exchange<'a> = (&'a str, &'a [&'a str]);
 
 const SESSION: &[Exchange<'_>] = &[
     ("cpu off 2", &["CPU 2 is at offline (state 0) after "]),
@@ -123,7 +123,7 @@ fn raspberry_pi(stand: &Stand) -> Result<(), String> {
 }
 
 /// Has the lines of `session` typed at a machine, and checks the answers.
-fn converse(stand: &Stand, mut options: BootOptions, session: &[Exchange<'_>]) -> Result<Booted, String> {
+pub fn converse(stand: &Stand, mut options: BootOptions, session: &[Exchange<'_>]) -> Result<Booted, String> {
     options.append = Some("reveille.console=1".into());
     options.timeout = Some(options.limit());
     let lines: String = session.iter().map(|(line, _)| format!("{line}\n")).collect();

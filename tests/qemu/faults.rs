@@ -23,8 +23,8 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 /// Where a CPU is that is online, and one that is off.
-const ONLINE: &str = "at sched:active, Online, firmware says ON";
-const OFFLINE: &str = "at offline, Offline, firmware says OFF";
+pub const ONLINE: &str = "at sched:active, Online, firmware says ON";
+pub const OFFLINE: &str = "at offline, Offline, firmware says OFF";
 
 /// UDF.
 const UNDEFINED: &[u32] = &[0];

@@ -27,7 +27,7 @@ fn el2(stand: &Stand) -> Result<(), String> {
 
 /// Every request comes to what it asks for, every call that was accepted is answered, every piece of work is done once, and all
 /// CPUs are there in the end.
-fn soak(stand: &Stand, cycles: u32, mut options: BootOptions) -> Result<(), String> {
+pub fn soak(stand: &Stand, cycles: u32, mut options: BootOptions) -> Result<(), String> {
     options.append = Some(format!("reveille.soak={cycles} reveille.seed={cycles}"));
     options.timeout = Some(options.limit() + Duration::from_millis(50) * cycles);
     let booted = stand.boot(&options)?;

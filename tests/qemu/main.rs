@@ -9,6 +9,7 @@ mod console;
 mod devicetrees;
 mod faults;
 mod hotplug;
+mod malta;
 mod own_kernel;
 mod paths;
 mod peers;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         faults::steps::TESTS,
         faults::departure::TESTS,
         hotplug::TESTS,
+        malta::TESTS,
         console::TESTS,
         paths::TESTS,
         peers::TESTS,
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         boots::LONG_TESTS,
         budgets::LONG_TESTS,
         hotplug::LONG_TESTS,
+        malta::LONG_TESTS,
         peers::LONG_TESTS,
         raspi3b::LONG_TESTS,
         wide::LONG_TESTS,

@@ -9,16 +9,22 @@ use crate::Test;
 pub const TESTS: &[(&str, Test)] = &[
     ("the_kernel_takes_the_path_of_linux_psci", |stand| takes_path(stand, "linux-psci", &cpus(4))),
     ("the_kernel_takes_the_path_of_linux_spin_table", linux_spin_table),
+    ("the_kernel_takes_the_path_of_linux_mips_cfe", linux_mips_cfe),
 ];
 
 fn linux_spin_table(stand: &Stand) -> Result<(), String> {
     takes_path(stand, "linux-spin-table", &raspi3b("")?)
 }
 
+fn linux_mips_cfe(stand: &Stand) -> Result<(), String> {
+    let malta = stand.malta()?;
+    takes_path(malta, "linux-mips-cfe", &malta.cpus(4))
+}
+
 fn takes_path(stand: &Stand, name: &str, options: &BootOptions) -> Result<(), String> {
     let paths = path::read(name)?;
     let deviations = path::deviations(name)?;
-    if paths.len() != 2 || paths.iter().any(|path| path.names.len() < 10) {
+    if paths.len() != 2 || paths.iter().any(|path| path.names.len() < 9) {
         return Err("the path of the boot CPU, and that of the others".into());
     }
     let booted = stand.boot(options)?;

@@ -25,23 +25,58 @@ use crate::stub::Stub;
 /// How long a kernel waits for CPUs in a test: a busy host must not decide what a test says.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The host and the image, ready to boot.
+/// The host and the image for a machine and those like it, ready to boot.
 pub struct Stand {
+    machine: &'static Machine,
     host: Host,
     image: BuiltImage,
     faulty: OnceLock<BuiltImage>,
+    malta: OnceLock<Box<Stand>>,
 }
 
 impl Stand {
-    /// Installs what is missing, and builds the kernel. Progress goes to standard error.
+    /// Installs what is missing for the machine that is booted where none is named, and builds the kernel. Progress goes to standard
+    /// error.
     ///
     /// # Errors
     /// What is missing and could not be installed, or does not build.
     pub fn ready() -> Result<Self, String> {
-        let machine = &MACHINES[0];
+        Self::of(&MACHINES[0])
+    }
+
+    fn of(machine: &'static Machine) -> Result<Self, String> {
         let host = setup::ensure(machine.architecture()).map_err(|error| error.to_string())?;
-        let image = image::build(&host, machine.image, &[]).map_err(|error| error.to_string())?;
-        Ok(Self { host, image, faulty: OnceLock::new() })
+        let image = image::build_for(&host, machine, &[]).map_err(|error| error.to_string())?;
+        Ok(Self { machine, host, image, faulty: OnceLock::new(), malta: OnceLock::new() })
+    }
+
+    /// The same for `malta`: installed and built when it is first asked for.
+    ///
+    /// # Errors
+    /// What is missing and could not be installed, or does not build.
+    pub fn malta(&self) -> Result<&Self, String> {
+        if let Some(stand) = self.malta.get() {
+            return Ok(stand);
+        }
+        let stand = Self::of(Machine::find("malta").map_err(|error| error.to_string())?)?;
+        Ok(self.malta.get_or_init(|| Box::new(stand)))
+    }
+
+    /// `text` as a kernel says it here: CFE cannot be asked where a CPU is.
+    #[must_use]
+    pub fn told(&self, text: &str) -> String {
+        if self.machine.firmware.is_none() {
+            return text.to_owned();
+        }
+        ["ON", "OFF"].iter().fold(text.to_owned(), |text, state| {
+            text.replace(&format!("firmware says {state}"), "firmware cannot be asked")
+        })
+    }
+
+    /// What is booted here where nothing else is named: `cpus` CPUs of the machine, with [`PATIENCE`].
+    #[must_use]
+    pub fn cpus(&self, count: u32) -> BootOptions {
+        BootOptions { machine: self.machine, ..cpus(count) }
     }
 
     /// Boots the kernel.
@@ -86,7 +121,7 @@ impl Stand {
         if let Some(image) = self.faulty.get() {
             return Ok(image);
         }
-        let image = image::build(&self.host, MACHINES[0].image, &["faults"]).map_err(|error| error.to_string())?;
+        let image = image::build_for(&self.host, self.machine, &["faults"]).map_err(|error| error.to_string())?;
         Ok(self.faulty.get_or_init(|| image))
     }
 
@@ -109,7 +144,7 @@ pub fn loaded(file: &Path, address: u64) -> [String; 2] {
     ["-device".into(), format!("loader,file={},addr={address:#x},force-raw=on", file.display())]
 }
 
-/// Options for a boot with `cpus` CPUs and [`PATIENCE`].
+/// Options for a boot of `virt` with `cpus` CPUs and [`PATIENCE`].
 #[must_use]
 pub fn cpus(cpus: u32) -> BootOptions {
     BootOptions { cpus, deadline: Some(PATIENCE), ..BootOptions::default() }

@@ -30,14 +30,16 @@ pub struct Scenario<'a> {
 }
 
 /// What became of a scenario.
-pub struct Misbehaved {
+pub struct Misbehaved<'a> {
     booted: Booted,
+    stand: &'a Stand,
 }
 
 /// What a request of the script came to.
 pub struct Answer<'a> {
     proof: &'a Proof,
     booted: &'a Booted,
+    stand: &'a Stand,
 }
 
 impl Scenario<'_> {
@@ -46,7 +48,7 @@ impl Scenario<'_> {
     ///
     /// # Errors
     /// What is not so.
-    pub fn run(&self, stand: &Stand) -> Result<Misbehaved, String> {
+    pub fn run<'a>(&self, stand: &'a Stand) -> Result<Misbehaved<'a>, String> {
         self.run_with(stand, |_| ())
     }
 
@@ -54,7 +56,11 @@ impl Scenario<'_> {
     ///
     /// # Errors
     /// What is not as it should be.
-    pub fn run_with(&self, stand: &Stand, change: impl FnOnce(&mut BootOptions)) -> Result<Misbehaved, String> {
+    pub fn run_with<'a>(
+        &self,
+        stand: &'a Stand,
+        change: impl FnOnce(&mut BootOptions),
+    ) -> Result<Misbehaved<'a>, String> {
         let run = self.boot(stand, change)?;
         let failed = run.report()?.proofs.iter().find(|proof| is_of_the_kernel(proof) && !proof.passed);
         run.booted.expect(failed.is_none(), "the CPUs that are online should work")?;
@@ -65,24 +71,23 @@ impl Scenario<'_> {
     ///
     /// # Errors
     /// What is not as it should be.
-    pub fn run_unproven(&self, stand: &Stand) -> Result<Misbehaved, String> {
+    pub fn run_unproven<'a>(&self, stand: &'a Stand) -> Result<Misbehaved<'a>, String> {
         self.boot(stand, |_| ())
     }
 
-    fn boot(&self, stand: &Stand, change: impl FnOnce(&mut BootOptions)) -> Result<Misbehaved, String> {
+    fn boot<'a>(&self, stand: &'a Stand, change: impl FnOnce(&mut BootOptions)) -> Result<Misbehaved<'a>, String> {
         let mut words: Vec<String> = self.faults.iter().map(|fault| format!("reveille.fault={fault}")).collect();
         if !self.script.is_empty() {
             words.push(format!("reveille.script={}", self.script.join(",")));
         }
         let mut options = BootOptions {
-            cpus: self.cpus,
             deadline: Some(DEADLINE),
             append: Some(words.join(" ")),
             qemu_arguments: vec!["-icount".into(), "shift=5,sleep=off".into()],
-            ..BootOptions::default()
+            ..stand.cpus(self.cpus)
         };
         change(&mut options);
-        let run = Misbehaved { booted: stand.boot_image(stand.faulty_image()?, &options)? };
+        let run = Misbehaved { booted: stand.boot_image(stand.faulty_image()?, &options)?, stand };
         run.check(self)?;
         Ok(run)
     }
@@ -92,7 +97,7 @@ fn is_of_the_kernel(proof: &Proof) -> bool {
     ["interrupts", "timers", "job"].contains(&proof.name.as_str())
 }
 
-impl Misbehaved {
+impl Misbehaved<'_> {
     fn check(&self, scenario: &Scenario<'_>) -> Result<(), String> {
         let report = self.report()?;
         let again = if scenario.script.is_empty() { 0 } else { PROOFS };
@@ -141,7 +146,7 @@ impl Misbehaved {
     /// # Errors
     /// The complaint.
     pub fn expect_outcome(&self, cpu: usize, outcome: Outcome, reason: &str) -> Result<(), String> {
-        let found = &self.report()?.cpus[cpu];
+        let (found, reason) = (&self.report()?.cpus[cpu], self.stand.told(reason));
         let same = found.outcome == outcome && found.reason.as_deref().unwrap_or_default() == reason;
         self.booted.expect(same, &format!("CPU {cpu} should be {outcome:?}: {reason}"))
     }
@@ -164,7 +169,7 @@ impl Misbehaved {
     pub fn answer(&self, position: usize) -> Result<Answer<'_>, String> {
         let proof = self.report()?.proofs.get(PROOFS + position);
         let proof = proof.ok_or_else(|| self.booted.complaint("the script should have been executed"))?;
-        Ok(Answer { proof, booted: &self.booted })
+        Ok(Answer { proof, booted: &self.booted, stand: self.stand })
     }
 }
 
@@ -184,6 +189,7 @@ impl Answer<'_> {
     /// # Errors
     /// The complaint.
     pub fn expect(&self, passed: bool, result: &str, place: &str) -> Result<(), String> {
+        let (result, place) = (&*self.stand.told(result), &*self.stand.told(place));
         let parts: Vec<&str> = self.proof.detail.split("; ").collect();
         let [said, time, at] = parts[..] else { return self.complain_unless(false, "have three parts") };
         self.complain_unless(self.proof.passed == passed && said == result, &format!("come to {result}"))?;
@@ -205,6 +211,7 @@ impl Answer<'_> {
     /// # Errors
     /// The complaint.
     pub fn expect_text(&self, text: &str) -> Result<(), String> {
+        let text = self.stand.told(text);
         self.complain_unless(self.proof.passed && self.proof.detail == text, &format!("say {text}"))
     }
 
@@ -213,6 +220,7 @@ impl Answer<'_> {
     /// # Errors
     /// The complaint.
     pub fn expect_complaint(&self, text: &str) -> Result<(), String> {
+        let text = self.stand.told(text);
         self.complain_unless(!self.proof.passed && self.proof.detail == text, &format!("complain: {text}"))
     }
 }

@@ -103,7 +103,7 @@ fn refused_yet_starts(stand: &Stand) -> Result<(), String> {
 }
 
 /// It arrives after all, finds that it was given up, and switches itself off.
-fn late(stand: &Stand) -> Result<(), String> {
+pub fn late(stand: &Stand) -> Result<(), String> {
     let faults = ["cpu2:late:1300ms"];
     let script = ["show:2", "wait:400", "check:2", "on:2", "off:2", "on:2", "check:2"];
     let run = Scenario { cpus: 4, faults: &faults, script: &script }.run(stand)?;
@@ -151,7 +151,7 @@ fn at_el2(stand: &Stand) -> Result<(), String> {
     (5..9).try_for_each(|on| run.answer(on)?.expect_done(ONLINE))
 }
 
-fn wrong_id(stand: &Stand) -> Result<(), String> {
+pub fn wrong_id(stand: &Stand) -> Result<(), String> {
     // That of CPU 4, which does not come, twice; one that no CPU has; the boot CPU's; and that of the kick before.
     let faults =
         ["cpu1:wrong-id:4", "cpu2:wrong-id:65535", "cpu3:wrong-id", "cpu4:refused:-6", "cpu5:stale", "cpu6:wrong-id:0"];

@@ -19,7 +19,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 /// The requests of a script that begins with all CPUs online.
-fn run(stand: &Stand, cpus: u32, faults: &[&str], requests: &[(&str, bool, &str, &str)]) -> Result<(), String> {
+pub fn run(stand: &Stand, cpus: u32, faults: &[&str], requests: &[(&str, bool, &str, &str)]) -> Result<(), String> {
     let script: Vec<&str> = requests.iter().map(|(request, ..)| *request).collect();
     let run = Scenario { cpus, faults, script: &script }.run(stand)?;
     run.expect_others_online(&[])?;
@@ -88,7 +88,7 @@ fn freeze(stand: &Stand) -> Result<(), String> {
 }
 
 /// That of an ONLINE step leaves the CPU up, that of a PREPARE step has it brought back, that of a STARTING step must not fail.
-fn teardown_fails(stand: &Stand) -> Result<(), String> {
+pub fn teardown_fails(stand: &Stand) -> Result<(), String> {
     let faults = [
         "cpu1:fails-down:sched:active",
         "cpu2:fails-down:workqueue:online",
@@ -109,7 +109,7 @@ fn teardown_fails(stand: &Stand) -> Result<(), String> {
     run(stand, 6, &faults, &requests)
 }
 
-fn teardown_hangs(stand: &Stand) -> Result<(), String> {
+pub fn teardown_hangs(stand: &Stand) -> Result<(), String> {
     let faults =
         ["cpu1:stops-down:sched:active", "cpu2:panics-down:workqueue:online", "cpu3:stops-down:sched:starting"];
     let requests = [

@@ -46,12 +46,12 @@ fn texts(words: &[String]) -> Vec<&str> {
 }
 
 /// A CPU that comes to grief.
-struct Victim {
-    cpu: usize,
+pub struct Victim {
+    pub cpu: usize,
     /// In this step.
-    step: String,
+    pub step: String,
     /// What it has passed last.
-    before: String,
+    pub before: String,
 }
 
 /// One CPU for each step of `section`.
@@ -65,7 +65,12 @@ fn victims(steps: &[Step], section: &str) -> Vec<Victim> {
 }
 
 /// A boot in which `fault` happens in each step of `section`, to one CPU each, and requests are made for each of these CPUs.
-fn in_each(stand: &Stand, section: &str, fault: &str, requests: &[&str]) -> Result<(Misbehaved, Vec<Victim>), String> {
+pub fn in_each<'a>(
+    stand: &'a Stand,
+    section: &str,
+    fault: &str,
+    requests: &[&str],
+) -> Result<(Misbehaved<'a>, Vec<Victim>), String> {
     let victims = victims(&steps(stand)?, section);
     let faults: Vec<String> =
         victims.iter().map(|victim| format!("cpu{}:{fault}:{}", victim.cpu, victim.step)).collect();
@@ -80,7 +85,7 @@ fn in_each(stand: &Stand, section: &str, fault: &str, requests: &[&str]) -> Resu
     Ok((run, victims))
 }
 
-fn fails_in_prepare(stand: &Stand) -> Result<(), String> {
+pub fn fails_in_prepare(stand: &Stand) -> Result<(), String> {
     let (run, victims) = in_each(stand, "Prepare", "fails", &["show", "on"])?;
     for (position, Victim { cpu, step, .. }) in victims.iter().enumerate() {
         run.expect_outcome(*cpu, Outcome::Failed, &format!("{step}: its startup failed (-5)"))?;
@@ -91,7 +96,7 @@ fn fails_in_prepare(stand: &Stand) -> Result<(), String> {
 }
 
 /// The CPU has switched itself off. What it owns stays its own until the next request finds it off.
-fn fails_in_starting(stand: &Stand) -> Result<(), String> {
+pub fn fails_in_starting(stand: &Stand) -> Result<(), String> {
     let (run, victims) = in_each(stand, "Starting", "fails", &["show", "on"])?;
     for (position, Victim { cpu, step, .. }) in victims.iter().enumerate() {
         run.expect_outcome(*cpu, Outcome::Failed, &format!("the startup of {step} failed (error -5)"))?;
@@ -102,7 +107,7 @@ fn fails_in_starting(stand: &Stand) -> Result<(), String> {
     run.booted().expect(waited < DEADLINE / 2, "CPUs that say that they cannot come should not be waited for")
 }
 
-fn fails_in_online(stand: &Stand) -> Result<(), String> {
+pub fn fails_in_online(stand: &Stand) -> Result<(), String> {
     let (run, victims) = in_each(stand, "Online", "fails", &["show", "on"])?;
     for (position, Victim { cpu, step, .. }) in victims.iter().enumerate() {
         run.expect_outcome(*cpu, Outcome::Failed, &format!("the startup of {step} failed (error -5)"))?;
@@ -113,7 +118,7 @@ fn fails_in_online(stand: &Stand) -> Result<(), String> {
     run.booted().expect(waited < DEADLINE / 2, "CPUs that say that they cannot come should not be waited for")
 }
 
-fn cannot_be_undone(stand: &Stand) -> Result<(), String> {
+pub fn cannot_be_undone(stand: &Stand) -> Result<(), String> {
     let faults = ["cpu1:fails:boot_record:prepare", "cpu1:fails-down:smpboot/threads:prepare"];
     let run = Scenario { cpus: 3, faults: &faults, script: &["show:1", "on:1"] }.run(stand)?;
     run.expect_outcome(1, Outcome::Failed, "boot_record:prepare: its startup failed (-5)")?;
@@ -137,7 +142,7 @@ fn stops(stand: &Stand) -> Result<(), String> {
 }
 
 /// They take interrupts and threads meanwhile.
-fn hangs(stand: &Stand) -> Result<(), String> {
+pub fn hangs(stand: &Stand) -> Result<(), String> {
     let (run, victims) = in_each(stand, "Online", "stops", &["show", "off"])?;
     expect_hung(&run, &victims)
 }
@@ -155,7 +160,7 @@ fn panics(stand: &Stand) -> Result<(), String> {
     expect_hung(&run, &victims)
 }
 
-fn expect_hung(run: &Misbehaved, victims: &[Victim]) -> Result<(), String> {
+fn expect_hung(run: &Misbehaved<'_>, victims: &[Victim]) -> Result<(), String> {
     for (position, Victim { cpu, step, before }) in victims.iter().enumerate() {
         run.expect_outcome(*cpu, Outcome::Stuck, &format!("online, and has not come past {step}"))?;
         let place = format!("at {before}, Online, firmware says ON");
@@ -168,7 +173,7 @@ fn expect_hung(run: &Misbehaved, victims: &[Victim]) -> Result<(), String> {
 }
 
 /// It loses its claim, and switches itself off.
-fn again(stand: &Stand) -> Result<(), String> {
+pub fn again(stand: &Stand) -> Result<(), String> {
     let (run, victims) = in_each(stand, "Starting", "again", &["check", "on"])?;
     for (position, Victim { cpu, step, before }) in victims.iter().enumerate() {
         let reason = format!("arrived and got stuck in {step} (firmware says OFF)");
@@ -195,7 +200,7 @@ fn lost(stand: &Stand) -> Result<(), String> {
 }
 
 /// The CPU takes interrupts and threads.
-fn deaf(stand: &Stand) -> Result<(), String> {
+pub fn deaf(stand: &Stand) -> Result<(), String> {
     let script = ["show:2", "off:2", "on:2", "off:1"];
     let run = Scenario { cpus: 3, faults: &["cpu2:deaf"], script: &script }.run(stand)?;
     run.expect_outcome(2, Outcome::Stuck, "online, and has not come past ap:online")?;
