@@ -1,0 +1,88 @@
+//! Firmware for QEMU's `virt` with `secure=on`: it runs at EL3, boots what QEMU was told to boot at the highest level below, and
+//! answers its PSCI calls.
+//!
+//! In the order of the boot:
+//!
+//! - `reset.S`: every CPU from the reset vector; the boot CPU goes to [`firmware_main`], the others to where CPUs wait that are off;
+//! - [`memory_map`] and [`board`]: what there is; [`cpus`]: which CPUs;
+//! - [`gic`]: the interrupts, which are the next stage's, but for the one that wakes a CPU;
+//! - [`next_stage`]: what is booted, and [`devicetree`]: what it is told of the machine;
+//! - [`non_secure`]: the way into it, on the boot CPU and on every CPU that is switched on;
+//! - [`exceptions`]: the way back, and [`psci`]: what the calls do. The decisions are `psci-server`'s; [`call_log`] remembers them;
+//! - [`power`]: the end.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod board;
+mod call_log;
+mod console;
+mod cpus;
+mod devicetree;
+mod exceptions;
+mod gic;
+mod memory_map;
+mod next_stage;
+mod non_secure;
+mod power;
+mod psci;
+mod reset;
+
+use core::panic::PanicInfo;
+
+use buddy_system_allocator::LockedHeap;
+use psci_server::Entry;
+
+use crate::console::println;
+
+/// Blocks of up to 2 GiB.
+const HEAP_ORDERS: usize = 32;
+const HEAP_SIZE: usize = 4 << 20;
+
+#[global_allocator]
+static HEAP: LockedHeap<HEAP_ORDERS> = LockedHeap::empty();
+
+#[unsafe(link_section = ".uninitialised.heap")]
+static mut HEAP_MEMORY: cpus::Memory<HEAP_SIZE> = cpus::Memory::NEW;
+
+/// The boot CPU, from `reset.S`, on a stack of its own.
+#[unsafe(no_mangle)]
+extern "C" fn firmware_main() -> ! {
+    // SAFETY: memory that nothing else uses, given to the heap once.
+    unsafe { HEAP.lock().init((&raw mut HEAP_MEMORY).addr(), HEAP_SIZE) };
+    console::init();
+    match boot() {
+        Ok(entry) => non_secure::enter(entry),
+        Err(reason) => {
+            println!("firmware: nothing can be booted: {reason}");
+            power::off()
+        }
+    }
+}
+
+/// Everything before the next stage, and where that begins.
+fn boot() -> Result<Entry, &'static str> {
+    // SAFETY: memory of the next stage, mapped, which nobody uses before it runs.
+    let fdt = unsafe { reveille_devices::devicetree::at(board::DEVICETREE) }?;
+    let ids = cpus::init(&fdt)?;
+    gic::init(&fdt)?;
+    let ram = next_stage::memory(&fdt)?;
+    psci::init(ids, ram.clone());
+    let entry = next_stage::load(&fdt, &ram)?;
+    println!(
+        "Reveille firmware {}: {} CPU(s), next stage at {:#x}, EL{}",
+        env!("CARGO_PKG_VERSION"),
+        ids.len(),
+        entry.address,
+        non_secure::highest_level()
+    );
+    Ok(entry)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    console::print_last_words(format_args!("\nfirmware: CPU {}: {info}\n", cpus::this_cpu()));
+    power::off()
+}
