@@ -99,11 +99,13 @@ impl SharedU64 {
     }
 
     /// What it is now.
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(core::sync::atomic::Ordering::Relaxed)
     }
 
     /// Makes it `value`.
+    #[inline]
     pub fn set(&self, value: u64) {
         self.0.store(value, core::sync::atomic::Ordering::Relaxed);
     }
@@ -117,11 +119,13 @@ impl SharedU64 {
     }
 
     /// What it is now.
+    #[inline]
     pub fn get(&self) -> u64 {
         *self.0.lock()
     }
 
     /// Makes it `value`.
+    #[inline]
     pub fn set(&self, value: u64) {
         *self.0.lock() = value;
     }
