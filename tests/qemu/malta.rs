@@ -35,6 +35,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("malta_row_55_a_late_cpu_parks_and_touches_nothing", |stand| arrival::late(stand.malta()?)),
     ("malta_a_cpu_whose_stop_is_denied_is_named_and_left_alone", denied),
     ("malta_a_cpu_that_takes_long_to_stop_can_come_again", slow_stop),
+    ("malta_row_54_a_start_that_is_refused_and_happens_all_the_same_parks", refused_yet_starts),
+    ("malta_a_cpu_that_lacks_what_the_kernel_relies_on_does_not_come_online", features),
 ];
 
 /// Those that take long.
@@ -179,4 +181,24 @@ fn denied(stand: &Stand) -> Result<(), String> {
 fn slow_stop(stand: &Stand) -> Result<(), String> {
     let requests = [("off:2", true, "done", OFFLINE), ("on:2", true, "done", ONLINE)];
     departure::run(stand.malta()?, 4, &["cpu2:stays-on:500ms"], &requests)
+}
+
+fn refused_yet_starts(stand: &Stand) -> Result<(), String> {
+    let script = ["check:2", "on:2", "off:2"];
+    let run = Scenario { cpus: 4, faults: &["cpu2:refused-yet-starts:-8"], script: &script }.run(stand.malta()?)?;
+    run.expect_outcome(2, Outcome::Failed, "cfe_cpu_start: invalid parameter (-8)")?;
+    run.expect_others_online(&[2])?;
+    run.answer(0)?.expect_text("untouched; at offline, Abandoned, firmware cannot be asked")?;
+    run.answer(1)?.expect_done(ONLINE)?;
+    run.answer(2)?.expect_done(OFFLINE)
+}
+
+fn features(stand: &Stand) -> Result<(), String> {
+    let faults = ["cpu1:features:PRId", "cpu2:features"];
+    let run = Scenario { cpus: 4, faults: &faults, script: &["on:2"] }.run(stand.malta()?)?;
+    let reason = |cpu: usize| Ok::<_, String>(run.report()?.cpus[cpu].reason.clone().unwrap_or_default());
+    run.booted().expect(reason(1)?.starts_with("its PRId is 0x"), "CPU 1 should name its PRId")?;
+    let failed = "the startup of cpufeature:starting failed (error -22): its Config is 0x";
+    run.booted().expect(reason(2)?.starts_with(failed), "CPU 2 should not come online, and name why")?;
+    run.expect_others_online(&[1, 2])
 }
