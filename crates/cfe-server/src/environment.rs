@@ -98,6 +98,23 @@ impl Environment {
         Ok(())
     }
 
+    /// Defines the variables of `text`: lines `NAME=value`, up to the first zero, which programs may change. Empty lines are passed over.
+    /// Calls `left_out` for each other line that is none, with the error where it was one of [`Self::define`].
+    pub fn define_lines(&mut self, text: &[u8], left_out: &mut dyn FnMut(&[u8], Option<Error>)) {
+        let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let name = line.split(|&byte| byte == b'=').next().unwrap_or_default();
+            match line.get(name.len() + 1..) {
+                Some(value) => {
+                    if let Err(error) = self.define(name, value, Access::ReadWrite) {
+                        left_out(line, Some(error));
+                    }
+                }
+                None => left_out(line, None),
+            }
+        }
+    }
+
     /// Deletes a variable as a program may: not if it is read-only.
     pub fn delete(&mut self, name: &[u8]) -> Result<(), Error> {
         match self.find(name).ok_or(Error::VariableNotFound)?.access {
@@ -179,6 +196,27 @@ mod tests {
         assert_eq!(environment.get(b"LINUX"), None);
         assert_eq!(environment.get(b""), None);
         assert_eq!(format!("{environment:?}"), "{LINUX_CMDLINE: maxcpus=2, EMPTY: }");
+    }
+
+    #[test]
+    fn lines_are_variables_up_to_the_first_zero() {
+        let mut environment = Environment::new();
+        let text = b"LINUX_CMDLINE=a=b c\n\nEMPTY=\nno variable\n=nameless\nEXIT=semihosting\nEXIT=reset\n\0LATE=1\n";
+        let mut left_out = Vec::new();
+        environment.define_lines(text, &mut |line, error| left_out.push((line.to_vec(), error)));
+        let variables: Vec<_> = environment.iter().collect();
+        let expected: [(&[u8], &[u8]); 3] = [(b"LINUX_CMDLINE", b"a=b c"), (b"EMPTY", b""), (b"EXIT", b"reset")];
+        assert_eq!(variables, expected);
+        let nameless = (b"=nameless".to_vec(), Some(Error::InvalidParameter));
+        assert_eq!(left_out, [(b"no variable".to_vec(), None), nameless]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_to_its_end(text in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut environment = Environment::new();
+            environment.define_lines(&text, &mut |line, _| assert!(!line.is_empty() && !line.contains(&0)));
+        }
     }
 
     #[test]

@@ -20,17 +20,10 @@ pub fn read_given(environment: &mut Environment, memory: usize) {
     }
     // SAFETY: this is memory, and nobody's but the ROM's before a program is loaded.
     let block = unsafe { slice::from_raw_parts((KSEG0 + ENVIRONMENT) as *const u8, ENVIRONMENT_SIZE) };
-    let text = block.split(|&byte| byte == 0).next().unwrap_or_default();
-    for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        let name = line.split(|&byte| byte == b'=').next().unwrap_or_default();
-        let Some(value) = line.get(name.len() + 1..) else {
-            println!("CFE: no variable: {}", line.escape_ascii());
-            continue;
-        };
-        if let Err(error) = environment.define(name, value, Access::ReadWrite) {
-            println!("CFE: variable {} left out: {error}", name.escape_ascii());
-        }
-    }
+    environment.define_lines(block, &mut |line, error| match error {
+        Some(error) => println!("CFE: left out {}: {error}", line.escape_ascii()),
+        None => println!("CFE: no variable: {}", line.escape_ascii()),
+    });
 }
 
 /// Adds what CFE says of the machine, where that was not given. `cpus` are all there are, `memory` is its size.
