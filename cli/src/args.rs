@@ -15,6 +15,7 @@ use crate::image::ImageFormat;
 use crate::machine::{MACHINES, Machine};
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
+use crate::stack::Stack;
 
 /// Boots SMP stacks on QEMU and shows their CPUs coming up.
 ///
@@ -86,6 +87,7 @@ impl BootCommand {
             return given.map_or(Ok(None), |(option, _)| Err(Error::OnlySimulated { option }));
         }
         let given = [
+            ("--stack", boot.stack != Stack::Kernel),
             ("--dtb", boot.dtb.is_some()),
             ("--interactive", boot.interactive),
             ("--timeout", boot.timeout.is_some()),
@@ -117,6 +119,9 @@ pub struct BootArguments {
     /// The machine to boot on: virt, raspi3b, or malta with MIPS CPUs; sim simulates one, on which no image runs and no time is measured
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
+    /// The stages to boot: kernel, or firmware,kernel, where firmware of ours runs at EL3 and answers the kernel's PSCI calls
+    #[arg(long, default_value_t = Stack::Kernel, value_name = "STAGES")]
+    pub stack: Stack,
     /// How many CPUs the machine has
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub cpus: u32,
@@ -336,6 +341,7 @@ impl BootArguments {
     pub fn options(&self) -> Result<BootOptions, Error> {
         let mut options = BootOptions {
             machine: Machine::find(&self.machine)?,
+            stack: self.stack,
             cpus: self.cpus,
             policy: self.policy,
             append: self.append.clone(),

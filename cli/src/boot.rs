@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), reveille_cli::error::Error> {
 //! let options = BootOptions { cpus: 8, ..BootOptions::default() };
 //! let host = setup::ensure(options.machine.architecture())?;
-//! let image = image::build_for(&host, options.machine, &[])?;
+//! let image = image::build_for(&host, options.machine, options.stack, &[])?;
 //! let run = boot::run(&host, &image, &options, &mut Silent)?;
 //! println!("{:?}: {:?}", run.verdict, run.report);
 //! # Ok(())
@@ -32,6 +32,7 @@ use crate::qemu::{self, Ending, Files, Finished};
 use crate::report::Report;
 use crate::report::assemble::Assembly;
 use crate::setup::Host;
+use crate::stack::Stack;
 use crate::verdict::{self, Verdict};
 use crate::{devicetree, environment};
 
@@ -45,6 +46,8 @@ const CONVERSATION_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub struct BootOptions {
     /// The machine.
     pub machine: &'static Machine,
+    /// The stages that it runs.
+    pub stack: Stack,
     /// How many CPUs QEMU gives it.
     pub cpus: u32,
     /// How many CPUs may be on their way up at once.
@@ -73,6 +76,7 @@ impl Default for BootOptions {
     fn default() -> Self {
         Self {
             machine: &MACHINES[0],
+            stack: Stack::default(),
             cpus: 4,
             policy: Policy::default(),
             append: None,
@@ -93,8 +97,8 @@ impl BootOptions {
     ///
     /// # Errors
     /// [`Error::CpuCount`], [`Error::EntryLevel`], [`Error::NoEntryLevels`], [`Error::Format`], [`Error::NoFormats`],
-    /// [`Error::NoCpuModels`], [`Error::NoSuchGic`], [`Error::GicCpuCount`], [`Error::NotDescribed`], [`Error::CommandLine`],
-    /// [`Error::Devicetree`].
+    /// [`Error::NoCpuModels`], [`Error::NoSuchGic`], [`Error::GicCpuCount`], [`Error::NoStack`], [`Error::StackWithout`],
+    /// [`Error::NotDescribed`], [`Error::CommandLine`], [`Error::Devicetree`].
     pub fn check(&self) -> Result<(), Error> {
         let machine = self.machine;
         machine.check_cpus(self.cpus)?;
@@ -109,6 +113,7 @@ impl BootOptions {
                 return Err(Error::GicCpuCount { version, asked: self.cpus, limit });
             }
         }
+        machine.secure_firmware(self.stack, self.gic, self.format)?;
         if matches!(machine.description, Description::Firmware) {
             self.check_not_described()?;
         }

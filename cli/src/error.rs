@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::bench::BenchError;
 use crate::image::{ImageError, ImageFormat};
 use crate::setup::SetupError;
+use crate::stack::Stack;
 
 /// Why the command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +102,22 @@ pub enum Error {
     NoEntryLevels {
         /// The machine's name.
         machine: &'static str,
+    },
+    /// The machine cannot boot those stages.
+    #[error("the machine {machine} cannot boot the stack {stack}")]
+    NoStack {
+        /// The machine's name.
+        machine: &'static str,
+        /// The stages.
+        stack: Stack,
+    },
+    /// The first stage takes the machine in one way only.
+    #[error("with --stack {stack} there is no choice of {option}")]
+    StackWithout {
+        /// The stages.
+        stack: Stack,
+        /// The option that asks for another way.
+        option: &'static str,
     },
     /// The machine cannot have that interrupt controller.
     #[error("the machine {machine} cannot have a GICv{version}")]

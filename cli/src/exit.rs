@@ -60,6 +60,8 @@ impl From<&Error> for ExitStatus {
             | Error::CommandLine { .. }
             | Error::NoCpuModels { .. }
             | Error::NoSuchGic { .. }
+            | Error::NoStack { .. }
+            | Error::StackWithout { .. }
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
             | Error::OutputPath { .. }

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use crate::machine::{self, Architecture, Machine};
 use crate::setup::{Host, lock};
+use crate::stack::Stack;
 use crate::toolchain::{Linker, StandardLibrary, clean_environment};
 
 pub mod flatten;
@@ -33,6 +34,8 @@ pub struct ImageKind {
 pub enum Container {
     /// The arm64 Image: flat, with a header of 64 bytes.
     Arm64Image,
+    /// The content of an arm64 machine's flash, from address 0 on.
+    Arm64Flash,
     /// The content of a MIPS machine's boot ROM, as QEMU wants it.
     MipsRom,
     /// The ELF file itself, for MIPS.
@@ -44,7 +47,7 @@ impl Container {
     fn extension(self) -> &'static str {
         match self {
             Self::Arm64Image => "Image",
-            Self::MipsRom => "bin",
+            Self::Arm64Flash | Self::MipsRom => "bin",
             Self::MipsElf => "elf",
         }
     }
@@ -53,6 +56,7 @@ impl Container {
     fn pack(self, elf: &[u8]) -> Result<Vec<u8>, flatten::FlattenError> {
         match self {
             Self::Arm64Image => flatten::arm64_image(elf),
+            Self::Arm64Flash => flatten::arm64_flash(elf),
             Self::MipsRom => flatten::mips_rom(elf),
             Self::MipsElf => flatten::mips_elf(elf),
         }
@@ -79,6 +83,10 @@ pub static MIPS_KERNEL: ImageKind =
 /// The boot ROM that starts the kernel on MIPS, and its CPUs.
 pub static CFE_ROM: ImageKind =
     ImageKind { package: "reveille-cfe-rom", architecture: &machine::MIPS, container: Container::MipsRom };
+
+/// The firmware that starts arm64 images, and answers them.
+pub static FIRMWARE: ImageKind =
+    ImageKind { package: "reveille-firmware", architecture: &machine::ARM64, container: Container::Arm64Flash };
 
 /// What the bench measures the kernel against.
 pub static YARDSTICK: ImageKind =
@@ -142,12 +150,15 @@ fn target_directory(root: &Path, users: Option<OsString>) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder).join("images")
 }
 
-/// Builds what `machine` boots: its image, with these cargo features, and the firmware that boots it where that is ours.
+/// Builds what `machine` boots: its image, with these cargo features, and the firmware that boots it where that is ours, or where
+/// `stack` asks for it.
 ///
 /// # Errors
 /// [`ImageError`].
-pub fn build_for(host: &Host, machine: &Machine, features: &[&str]) -> Result<BuiltImage, ImageError> {
-    let firmware = machine.firmware.as_ref().map(|firmware| build(host, firmware.image, &[])).transpose()?;
+pub fn build_for(host: &Host, machine: &Machine, stack: Stack, features: &[&str]) -> Result<BuiltImage, ImageError> {
+    let always = machine.firmware.as_ref().map(|firmware| firmware.image);
+    let on_request = machine.secure_firmware.as_ref().filter(|_| stack != Stack::Kernel).map(|firmware| firmware.image);
+    let firmware = always.or(on_request).map(|firmware| build(host, firmware, &[])).transpose()?;
     let image = build(host, machine.image, features)?;
     Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), ..image })
 }

@@ -34,6 +34,7 @@ pub mod report;
 pub mod setup;
 pub mod simulation;
 pub(crate) mod span;
+pub mod stack;
 pub mod style;
 pub mod summary;
 pub mod timeline;

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use crate::error::Error;
 use crate::image::{self, ImageFormat, ImageKind};
+use crate::stack::Stack;
 use malta::MALTA;
 
 /// An instruction set, and what the host needs for it.
@@ -80,6 +81,8 @@ pub struct Machine {
     pub qemu_machine: &'static str,
     /// The firmware of ours that boots the image; without it, QEMU does.
     pub firmware: Option<Firmware>,
+    /// The firmware of ours that can boot the image in QEMU's place, where that is asked for.
+    pub secure_firmware: Option<SecureFirmware>,
     /// At which exception levels it enters images.
     pub entry_level: EntryLevel,
     /// Which of an image's files it takes, the usual one first; none where there is no choice.
@@ -113,6 +116,19 @@ pub struct Firmware {
     pub image_address: u64,
     /// The physical address at which QEMU puts its environment: the [`environment`](crate::environment) module writes it.
     pub environment_address: u64,
+}
+
+/// Firmware of ours that QEMU hands over to what it is told to boot, and that calls nobody above it.
+#[derive(Debug)]
+pub struct SecureFirmware {
+    /// Its image.
+    pub image: &'static ImageKind,
+    /// The properties of QEMU's machine with which it begins at the reset vector, at EL3.
+    pub properties: &'static str,
+    /// The only version of the GIC that it drives.
+    pub gic: u8,
+    /// The only file of an image that it takes.
+    pub format: ImageFormat,
 }
 
 /// Where an image learns what a machine has.
@@ -159,6 +175,12 @@ const VIRT: Machine = Machine {
     image: &image::KERNEL,
     qemu_machine: "virt,gic-version=3",
     firmware: None,
+    secure_firmware: Some(SecureFirmware {
+        image: &image::FIRMWARE,
+        properties: "secure=on",
+        gic: 3,
+        format: ImageFormat::Image,
+    }),
     entry_level: EntryLevel::Either { level_2: "virtualization=on" },
     formats: &[ImageFormat::Image, ImageFormat::Elf],
     gics: &[
@@ -181,6 +203,7 @@ const RASPI3B: Machine = Machine {
     image: &image::KERNEL,
     qemu_machine: "raspi3b",
     firmware: None,
+    secure_firmware: None,
     entry_level: EntryLevel::Only(2),
     // An ELF file is entered on all CPUs at once, at EL3.
     formats: &[ImageFormat::Image],
@@ -256,6 +279,29 @@ impl Machine {
         }
     }
 
+    /// The firmware of ours with which `stack` begins, if it is one with such; it drives this GIC and takes this file of an image.
+    ///
+    /// # Errors
+    /// [`Error::NoStack`], [`Error::StackWithout`].
+    pub fn secure_firmware(
+        &self,
+        stack: Stack,
+        gic: Option<u8>,
+        format: Option<ImageFormat>,
+    ) -> Result<Option<&SecureFirmware>, Error> {
+        if stack == Stack::Kernel {
+            return Ok(None);
+        }
+        let firmware = self.secure_firmware.as_ref().ok_or(Error::NoStack { machine: self.name, stack })?;
+        if gic.is_some_and(|version| version != firmware.gic) {
+            return Err(Error::StackWithout { stack, option: "--gic" });
+        }
+        if format.is_some_and(|format| format != firmware.format) {
+            return Err(Error::StackWithout { stack, option: "--format" });
+        }
+        Ok(Some(firmware))
+    }
+
     /// The property with which QEMU's machine enters images at `level`, or at its usual one; `None` where it needs none.
     ///
     /// # Errors
@@ -308,6 +354,19 @@ mod tests {
         assert_eq!(error, "the machine raspi3b boots an Image only");
         let error = MALTA.check_format(Some(ImageFormat::Image)).unwrap_err().to_string();
         assert_eq!(error, "the machine malta boots one form of an image, so --format means nothing there");
+    }
+
+    #[test]
+    fn a_stack_begins_with_firmware_where_there_is_some_that_takes_the_machine_as_asked() {
+        let firmware = |stack, gic, format| VIRT.secure_firmware(stack, gic, format);
+        assert!(firmware(Stack::Kernel, Some(2), None).unwrap().is_none());
+        let properties = firmware(Stack::FirmwareKernel, Some(3), None).unwrap().map(|firmware| firmware.properties);
+        assert_eq!(properties, Some("secure=on"));
+        let error = firmware(Stack::FirmwareKernel, Some(2), None).unwrap_err().to_string();
+        assert_eq!(error, "with --stack firmware,kernel there is no choice of --gic");
+        assert!(firmware(Stack::FirmwareKernel, None, Some(ImageFormat::Elf)).is_err());
+        let error = MALTA.secure_firmware(Stack::FirmwareKernel, None, None).unwrap_err().to_string();
+        assert_eq!(error, "the machine malta cannot boot the stack firmware,kernel");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::image::{BuiltImage, ImageFormat};
 use crate::interrupt;
 use crate::keyboard::{Keyboard, Typist};
 use crate::machine::Firmware;
+use crate::stack::Stack;
 
 /// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
 /// CPUs that work if each CPU had a thread.
@@ -48,6 +49,10 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     if let Some(gic) = options.gic.and_then(|version| machine.gic(version).ok()) {
         qemu_machine = format!("{qemu_machine},{}", gic.property);
     }
+    let secure_firmware = machine.secure_firmware(options.stack, options.gic, options.format).ok().flatten();
+    if let Some(firmware) = secure_firmware {
+        qemu_machine = format!("{qemu_machine},{}", firmware.properties);
+    }
     let devicetree = files.devicetree.as_deref();
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments: Vec<String> = Vec::new();
@@ -59,8 +64,10 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     machine.without.iter().for_each(|device| add(&[device, "none"]));
     machine.serial.iter().for_each(|port| add(&["-serial", port]));
     add(&["-semihosting-config", "enable=on,target=native"]);
-    if let Some(Firmware { image_address, environment_address, .. }) = machine.firmware {
+    if machine.firmware.is_some() || secure_firmware.is_some() {
         image.firmware.iter().for_each(|firmware| add(&["-bios", &text(firmware)]));
+    }
+    if let Some(Firmware { image_address, environment_address, .. }) = machine.firmware {
         add(&["-device", &loader(&image.flat, image_address)]);
         files.environment.iter().for_each(|file| add(&["-device", &loader(file, environment_address)]));
     } else {
@@ -83,11 +90,11 @@ fn loader(file: &Path, address: u64) -> String {
     format!("loader,file={},addr={address:#x},force-raw=on", file.to_string_lossy().replace(',', ",,"))
 }
 
-/// What the kernel is told. Where firmware starts it, firmware also ends the run.
+/// What the kernel is told. Where firmware of ours starts it, firmware also ends the run.
 #[must_use]
 pub fn kernel_command_line(options: &BootOptions) -> String {
     let mut words = vec![format!("reveille.policy={}", options.policy)];
-    if options.machine.firmware.is_none() {
+    if options.machine.firmware.is_none() && options.stack == Stack::Kernel {
         words.insert(0, "reveille.exit=semihosting".to_owned());
     }
     words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
@@ -391,6 +398,22 @@ mod tests {
         assert_eq!(values(&arguments, "-serial"), ["null", "null", "stdio"]);
         assert!(["-kernel", "-append", "-dtb", "-accel"].iter().all(|option| pair(&arguments, option).is_none()));
         assert_eq!(kernel_command_line(&options), "reveille.policy=parallel maxcpus=2");
+    }
+
+    #[test]
+    fn a_stack_with_firmware_begins_at_the_reset_vector_with_what_qemu_hands_over() {
+        let options = BootOptions {
+            stack: Stack::FirmwareKernel,
+            entry_level: Some(2),
+            append: Some("nosmp".into()),
+            ..BootOptions::default()
+        };
+        let image = BuiltImage { firmware: Some("firmware.bin".into()), ..image() };
+        let arguments = arguments(&options, &image, &Files::default());
+        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,secure=on"));
+        assert_eq!(pair(&arguments, "-bios"), Some("firmware.bin"));
+        assert_eq!(pair(&arguments, "-kernel"), Some("kernel.Image"));
+        assert_eq!(pair(&arguments, "-append"), Some("reveille.policy=parallel nosmp"));
     }
 
     fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {

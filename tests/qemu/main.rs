@@ -8,6 +8,7 @@ mod command;
 mod console;
 mod devicetrees;
 mod faults;
+mod firmware;
 mod hotplug;
 mod malta;
 mod own_kernel;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         faults::arrival::TESTS,
         faults::steps::TESTS,
         faults::departure::TESTS,
+        firmware::TESTS,
         hotplug::TESTS,
         malta::TESTS,
         console::TESTS,
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     let long_tests = [
         boots::LONG_TESTS,
         budgets::LONG_TESTS,
+        firmware::LONG_TESTS,
         hotplug::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,

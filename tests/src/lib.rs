@@ -18,6 +18,7 @@ use reveille_cli::image::{self, BuiltImage};
 use reveille_cli::machine::{MACHINES, Machine};
 use reveille_cli::report::Report;
 use reveille_cli::setup::{self, Host};
+use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
 
 use crate::stub::Stub;
@@ -31,6 +32,7 @@ pub struct Stand {
     host: Host,
     image: BuiltImage,
     faulty: OnceLock<BuiltImage>,
+    under_firmware: OnceLock<BuiltImage>,
     malta: OnceLock<Box<Stand>>,
 }
 
@@ -46,8 +48,15 @@ impl Stand {
 
     fn of(machine: &'static Machine) -> Result<Self, String> {
         let host = setup::ensure(machine.architecture()).map_err(|error| error.to_string())?;
-        let image = image::build_for(&host, machine, &[]).map_err(|error| error.to_string())?;
-        Ok(Self { machine, host, image, faulty: OnceLock::new(), malta: OnceLock::new() })
+        let image = image::build_for(&host, machine, Stack::Kernel, &[]).map_err(|error| error.to_string())?;
+        Ok(Self {
+            machine,
+            host,
+            image,
+            faulty: OnceLock::new(),
+            under_firmware: OnceLock::new(),
+            malta: OnceLock::new(),
+        })
     }
 
     /// The same for `malta`: installed and built when it is first asked for.
@@ -84,7 +93,10 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
-        self.boot_image(&self.image, options)
+        match options.stack {
+            Stack::Kernel => self.boot_image(&self.image, options),
+            Stack::FirmwareKernel => self.boot_image(self.image_under_firmware()?, options),
+        }
     }
 
     /// Boots another image.
@@ -121,8 +133,19 @@ impl Stand {
         if let Some(image) = self.faulty.get() {
             return Ok(image);
         }
-        let image = image::build_for(&self.host, self.machine, &["faults"]).map_err(|error| error.to_string())?;
+        let image = image::build_for(&self.host, self.machine, Stack::Kernel, &["faults"])
+            .map_err(|error| error.to_string())?;
         Ok(self.faulty.get_or_init(|| image))
+    }
+
+    /// The kernel, and the firmware that boots it. Built when it is first asked for.
+    fn image_under_firmware(&self) -> Result<&BuiltImage, String> {
+        if let Some(image) = self.under_firmware.get() {
+            return Ok(image);
+        }
+        let image = image::build_for(&self.host, self.machine, Stack::FirmwareKernel, &[]);
+        let image = image.map_err(|error| error.to_string())?;
+        Ok(self.under_firmware.get_or_init(|| image))
     }
 
     /// The host, with what boots need.

@@ -34,7 +34,7 @@ pub enum FlattenError {
     #[error("it does not begin with the header of an arm64 Image")]
     NoHeader,
     /// The first segment does not lie where CPUs begin after a reset.
-    #[error("it begins at {0:#x}, and a boot ROM at {RESET:#x}")]
+    #[error("it begins at {0:#x}, and CPUs elsewhere after a reset")]
     NotAtReset(u64),
 }
 
@@ -48,6 +48,17 @@ pub fn arm64_image(elf: &[u8]) -> Result<Vec<u8>, FlattenError> {
         Ok(image)
     } else {
         Err(FlattenError::NoHeader)
+    }
+}
+
+/// The content of an arm64 machine's flash in `elf`: what its segments load, from address 0 on, where CPUs begin.
+///
+/// # Errors
+/// [`FlattenError`].
+pub fn arm64_flash(elf: &[u8]) -> Result<Vec<u8>, FlattenError> {
+    match flatten::<FileHeader64<Endianness>>(elf, EM_AARCH64)? {
+        (0, flash) => Ok(flash),
+        (start, _) => Err(FlattenError::NotAtReset(start)),
     }
 }
 
@@ -189,6 +200,13 @@ mod tests {
         let whole = vec![0; LARGEST_ROM + 1];
         assert!(mips_rom(&elf(EM_MIPS, &[(0x9fc0_0000, &whole[1..])])).is_ok());
         assert!(matches!(mips_rom(&elf(EM_MIPS, &[(0x9fc0_0000, &whole)])), Err(FlattenError::TooLarge(_))));
+    }
+
+    #[test]
+    fn a_flash_begins_where_cpus_do() {
+        let flash = arm64_flash(&elf(EM_AARCH64, &[(0, b"abcd"), (6, b"ef")])).unwrap();
+        assert_eq!(flash, b"abcd\0\0ef");
+        assert_eq!(arm64_flash(&elf(EM_AARCH64, &[(0x1000, b"abcd")])), Err(FlattenError::NotAtReset(0x1000)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub const MALTA: Machine = Machine {
     image: &image::MIPS_KERNEL,
     qemu_machine: "malta",
     firmware: Some(Firmware { image: &image::CFE_ROM, image_address: 0x0800_0000, environment_address: 0x07ff_f000 }),
+    secure_firmware: None,
     entry_level: EntryLevel::None,
     formats: &[],
     gics: &[],
