@@ -51,6 +51,10 @@ fn row_30_an_affinity_instance_is_what_its_cpus_are() {
     assert!(server.enter(2).is_some());
     assert_eq!(server.handle(1, [CPU_OFF, 0, 0, 0]), Answer::Off);
     assert_eq!(info(&server, 0x000, 1), ON, "one is on, one off");
+    assert_eq!(switch_on(&server, 1), SUCCESS);
+    assert_eq!(info(&server, 0x000, 1), ON, "one is on its way, one on");
+    assert!(server.enter(1).is_some());
+    assert_eq!(server.handle(1, [CPU_OFF, 0, 0, 0]), Answer::Off);
     assert_eq!(server.handle(2, [CPU_OFF, 0, 0, 0]), Answer::Off);
     assert_eq!(info(&server, 0x000, 1), OFF);
 }

@@ -104,6 +104,51 @@ impl Platform for Least {
     }
 }
 
+/// A platform that has every power state, in one format.
+struct Sleeper(Policy);
+
+impl Platform for Sleeper {
+    fn cpu_ids(&self) -> &[u64] {
+        &[0]
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.0
+    }
+
+    fn can_enter(&self, _: u64) -> bool {
+        true
+    }
+
+    fn power_on(&self, _: usize) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn has_power_state(&self, _: PowerState) -> bool {
+        true
+    }
+}
+
+#[test]
+fn row_32_bits_that_must_be_zero_are_so_whatever_states_there_are() {
+    for (format, down, id) in
+        [(PowerStateFormat::Original, 16, 0x300_ffff), (PowerStateFormat::Extended, 30, 0xfff_ffff)]
+    {
+        let server: Server<Sleeper, 1> = Server::new(Sleeper(Policy { power_state_format: format, ..Policy::V1_1 }));
+        assert!(server.boot(0));
+        for bit in 0..32 {
+            let state = if bit == down {
+                Some(PowerState::PowerDown(0))
+            } else {
+                (id >> bit & 1 == 1).then_some(PowerState::StandbyOrRetention(1 << bit))
+            };
+            let answer = server.handle(0, [CPU_SUSPEND, 1 << bit, 0, 0]);
+            assert_eq!(answer, state.map_or(INVALID_PARAMETERS, Answer::Suspended), "{format:?}, bit {bit}");
+            assert_eq!(server.resume(0).is_some(), state.is_some());
+        }
+    }
+}
+
 #[test]
 fn a_platform_that_says_nothing_has_standby_alone() {
     let server: Server<Least, 1> = Server::new(Least);
