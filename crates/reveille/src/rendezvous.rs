@@ -27,7 +27,7 @@
 //! the new CPU's before [`ClaimWord::come_online`] to whoever sees [`State::Online`].
 
 use crate::cpu::CpuIndex;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{Ordering, RacedWord};
 
 /// Counts the kicks of one CPU, so that a CPU that comes late is not taken for the next one that was asked for. Wraps after
 /// 65,536.
@@ -121,7 +121,7 @@ pub struct Lost(pub State);
 /// Entry code written in assembly makes the same transition as [`Self::claim`] with [`Self::KICKED`] and
 /// [`Self::CLAIMED`]; the layout is part of this crate's contract with the architecture crates.
 #[repr(transparent)]
-pub struct ClaimWord(AtomicU32);
+pub struct ClaimWord(RacedWord);
 
 impl ClaimWord {
     /// The state bits of a word that may be claimed.
@@ -133,7 +133,7 @@ impl ClaimWord {
         /// The word of a CPU that was never started.
         #[must_use]
         pub fn new() -> Self {
-            Self(AtomicU32::new(0))
+            Self(RacedWord::new(0))
         }
     }
 

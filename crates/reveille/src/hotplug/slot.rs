@@ -5,7 +5,7 @@
 
 use super::instances::Instance;
 use super::step::{Direction, HotplugState, MAX_STEPS, StepError};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, RacedWord};
 
 /// What a CPU's hotplug thread is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ const _: () = assert!(MAX_STEPS + 2 < NO_UNDO as usize);
 /// One CPU's part. Written by the side whose turn the phase says it is.
 pub(crate) struct HotplugSlot {
     state: AtomicU32,
-    order: AtomicU32,
+    order: RacedWord,
     /// [`NOTED`], the direction, and the positions of the step whose undoing failed (15:8) and of the one that failed (7:0).
     failed: AtomicU32,
     error: AtomicU32,
@@ -68,7 +68,7 @@ impl HotplugSlot {
         pub(crate) fn new() -> Self {
             Self {
                 state: AtomicU32::new(0),
-                order: AtomicU32::new(0),
+                order: RacedWord::new(0),
                 failed: AtomicU32::new(0),
                 error: AtomicU32::new(0),
                 undo_error: AtomicU32::new(0),
