@@ -71,6 +71,15 @@ mod tests {
 
     use super::*;
 
+    /// Waits until `free` holds. A process that another test starts has the file, and with it the lock, until it executes its program.
+    fn soon(free: impl Fn() -> bool) {
+        let mut looks = 0..3_000;
+        assert!(looks.any(|_| {
+            thread::sleep(std::time::Duration::from_millis(10));
+            free()
+        }));
+    }
+
     #[test]
     fn a_lock_is_held_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
@@ -78,12 +87,7 @@ mod tests {
         let first = take(&path, "a test").unwrap();
         assert!(File::open(&path).unwrap().try_lock().is_err());
         drop(first);
-        // A process that another test starts has the file, and with it the lock, until it executes its program.
-        let is_free = |_| {
-            thread::sleep(Duration::from_millis(10));
-            File::open(&path).unwrap().try_lock().is_ok()
-        };
-        assert!((0..3_000).any(is_free));
+        soon(|| File::open(&path).unwrap().try_lock().is_ok());
     }
 
     #[test]
@@ -103,7 +107,7 @@ mod tests {
             assert!(looker.join().unwrap(), "it did not wait");
         });
         let looking = File::open(&path).unwrap();
-        looking.try_lock_shared().unwrap();
+        soon(|| looking.try_lock_shared().is_ok());
         wait_while_taken(&path, "a test").unwrap();
     }
 
