@@ -16,15 +16,17 @@
 //! interrupts masked.
 //!
 //! Modules: `step` (what there is to do), `instances`, `walk` (doing and undoing it), `slot` (what the two sides tell each
-//! other), `request` (the control CPU's side), `boot` (all CPUs at once), `frozen` (all down and up again).
+//! other), `request` (the control CPU's side: `up`, `down`), `boot` (all CPUs at once), `frozen` (all down and up again).
 
 mod boot;
+mod down;
 mod error;
 mod frozen;
 mod instances;
 mod request;
 pub(crate) mod slot;
 mod step;
+mod up;
 mod walk;
 
 pub use error::{HotplugError, StepFailure};

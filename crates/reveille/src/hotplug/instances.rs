@@ -1,6 +1,13 @@
-//! The instances of a multi-instance step: [`Instances`].
+//! The instances of a multi-instance step: [`Instances`], and the requests that add and remove one on every CPU.
 
+use super::error::HotplugError;
+use super::slot::{Failure, Order};
+use super::step::{Direction, Section, Step};
+use super::{Hotplug, HotplugPlatform};
+use crate::bringup::Plan;
+use crate::cpu::CpuIndex;
 use crate::sync::{AtomicU32, Ordering};
+use crate::topology::Cpu;
 
 /// One of the things that a multi-instance step does to every CPU (one of several timers, say), by a number of the
 /// subsystem's choosing below [`Instances::MAX`].
@@ -60,5 +67,94 @@ impl Instances {
 impl Default for Instances {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Hotplug<'_> {
+    /// Gives the multi-instance `step` one more instance: starts it on every CPU that has passed the step, and from now on on
+    /// each that does (Linux's `cpuhp_state_add_instance`).
+    ///
+    /// # Errors
+    /// [`HotplugError`]. What was started is torn down again.
+    pub fn add_instance<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        step: &Step<'_>,
+        instance: Instance,
+    ) -> Result<(), HotplugError> {
+        self.change_instance(plan, platform, step, instance, Direction::Up)
+    }
+
+    /// Takes an instance away: tears it down on every CPU that has passed the step (Linux's `cpuhp_state_remove_instance`).
+    ///
+    /// # Errors
+    /// [`HotplugError`]. Where it was torn down it is started again.
+    pub fn remove_instance<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        step: &Step<'_>,
+        instance: Instance,
+    ) -> Result<(), HotplugError> {
+        self.change_instance(plan, platform, step, instance, Direction::Down)
+    }
+
+    fn change_instance<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        step: &Step<'_>,
+        instance: Instance,
+        direction: Direction,
+    ) -> Result<(), HotplugError> {
+        let _request = self.begin(plan, platform)?;
+        let position = self.steps.position(step).ok_or(HotplugError::NoSuchInstance)?;
+        let Some(instances) = step.instances() else { return Err(HotplugError::NoSuchInstance) };
+        if instances.contains(instance) != (direction == Direction::Down) {
+            return Err(HotplugError::NoSuchInstance);
+        }
+        let passed = |cpu: &&Cpu| self.state(cpu.index).0 > position;
+        if step.section() == Section::Starting && plan.topology.cpus().iter().any(|cpu| passed(&cpu)) {
+            return Err(HotplugError::TooLate(step.name()));
+        }
+        for cpu in plan.topology.cpus().iter().filter(passed) {
+            let change = |cpu, direction| self.change_on(plan, platform, cpu, position, instance, direction);
+            if let Err(mut error) = change(cpu.index, direction) {
+                let done = plan.topology.cpus()[..cpu.index.get()].iter().rev().filter(passed);
+                for cpu in done {
+                    // The other CPUs are not left as they are because one cannot be brought back.
+                    let undone = change(cpu.index, direction.opposite());
+                    if let (HotplugError::Step(failed), Err(HotplugError::Step(undo))) = (&mut error, undone) {
+                        failed.undo = failed.undo.or(Some((undo.step, undo.error)));
+                    }
+                }
+                return Err(error);
+            }
+        }
+        match direction {
+            Direction::Up => instances.insert(instance),
+            Direction::Down => instances.remove(instance),
+        }
+        Ok(())
+    }
+
+    fn change_on<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        cpu: CpuIndex,
+        position: u16,
+        instance: Instance,
+        direction: Direction,
+    ) -> Result<(), HotplugError> {
+        if position < self.steps.prepared().0 {
+            return self
+                .invoke_instance(cpu, position, instance, direction)
+                .map_err(|error| self.step_error(&Failure { position, direction, error, undo: None }));
+        }
+        self.ask(cpu, Order::Single { position, instance, direction })?;
+        platform.wake(cpu);
+        self.settle(plan, platform, cpu)
     }
 }

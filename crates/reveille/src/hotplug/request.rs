@@ -1,21 +1,20 @@
 //! The control CPU's side: one request at a time, each ending by its deadline (Linux's `_cpu_up` and `_cpu_down`).
 
 use super::error::{HotplugError, StepFailure};
-use super::instances::Instance;
 use super::slot::{Failure, Order, Phase};
-use super::step::{Direction, HotplugState, Section, Step};
+use super::step::HotplugState;
 use super::{Hotplug, HotplugPlatform};
-use crate::bringup::{self, Event, NO_METHOD, Outcome, Plan, Platform};
+use crate::bringup::{Plan, Platform};
 use crate::cpu::CpuIndex;
-use crate::method::{CallError, FirmwareState};
-use crate::rendezvous::{Generation, State};
+use crate::method::FirmwareState;
+use crate::rendezvous::State;
 use crate::smp::Smp;
 use crate::sync::Ordering;
 use crate::time::Deadline;
 use crate::topology::Cpu;
 
 /// Whether `cpu`, which touches nothing more, or never will again, is off.
-fn kill(plan: &Plan<'_>, cpu: &Cpu) -> FirmwareState {
+pub(super) fn kill(plan: &Plan<'_>, cpu: &Cpu) -> FirmwareState {
     plan.method(cpu).map_or(FirmwareState::Unknown, |method| method.cpu_kill(cpu))
 }
 
@@ -29,7 +28,7 @@ impl Drop for Request<'_> {
 }
 
 /// Looks until there is something to see, or the deadline has come.
-fn wait<P: Platform, T>(platform: &P, deadline: Deadline, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub(super) fn wait<P: Platform, T>(platform: &P, deadline: Deadline, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     loop {
         // The time first: what is there at the deadline counts.
         let overdue = deadline.is_past(platform.now());
@@ -41,7 +40,7 @@ fn wait<P: Platform, T>(platform: &P, deadline: Deadline, mut look: impl FnMut()
     }
 }
 
-fn deadline<P: Platform>(plan: &Plan<'_>, platform: &P) -> Deadline {
+pub(super) fn deadline<P: Platform>(plan: &Plan<'_>, platform: &P) -> Deadline {
     plan.timeout.deadline(platform.now(), 1)
 }
 
@@ -172,105 +171,18 @@ impl<'a> Hotplug<'a> {
         }
     }
 
-    fn up<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        target: HotplugState,
-    ) -> Result<(), HotplugError> {
-        let from = self.state(cpu.index);
-        let prepared = self.steps.prepared();
-        if from < prepared {
-            self.walk(cpu.index, target.min(prepared)).map_err(|failure| self.step_error(&failure))?;
-        }
-        if target <= prepared {
-            return Ok(());
-        }
-        self.ask(cpu.index, Order::Walk(target))?;
-        if from > prepared {
-            platform.wake(cpu.index);
-        } else if let Err(outcome) = self.start(plan, platform, cpu) {
-            return Err(self.undo_prepare(cpu.index, from, outcome));
-        }
-        match self.settle(plan, platform, cpu.index) {
-            Err(HotplugError::Step(failure)) if failure.undo.is_none() && from <= prepared => {
-                let back = self.down(plan, platform, cpu, from);
-                let state = self.steps.name(self.state(cpu.index));
-                Err(back.map_or(HotplugError::NotUndone { failure, state }, |_| HotplugError::Step(failure)))
-            }
-            result => result,
-        }
-    }
-
-    /// A CPU that was prepared did not come up: undoes that, unless the CPU may be using it.
-    pub(super) fn undo_prepare(&self, cpu: CpuIndex, from: HotplugState, outcome: Outcome) -> HotplugError {
-        self.smp.hotplug(cpu).withdraw();
-        if matches!(self.smp.claim_word(cpu).state(), State::Stuck) {
-            return HotplugError::NotUp(outcome);
-        }
-        match self.walk(cpu, from) {
-            Ok(()) => HotplugError::NotUp(outcome),
-            Err(failure) => HotplugError::NotUpNorUndone { outcome, failure: self.describe(&failure) },
-        }
-    }
-
-    /// Kicks `cpu` and waits until it is online.
-    fn start<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, cpu: &Cpu) -> Result<(), Outcome> {
-        platform.prepare(cpu).map_err(Outcome::Failed)?;
-        let adopted = self.adopt(plan, cpu);
-        let mut generation = match adopted {
-            Some(generation) => generation,
-            None => bringup::kick(self.smp, plan, platform, cpu)?,
-        };
-        platform.event(cpu.index, Event::Wait);
-        let claim = self.smp.claim_word(cpu.index);
-        let mut adopted = adopted.is_some();
-        let seen = wait(platform, deadline(plan, platform), || {
-            // One that was to be adopted had parked before, and is off now.
-            let has_parked = adopted
-                && claim.state() == State::Kicked
-                && bringup::ask_firmware(plan, cpu) == FirmwareState::Off
-                && claim.withdraw(generation).is_ok();
-            if has_parked {
-                adopted = false;
-                return match bringup::kick(self.smp, plan, platform, cpu) {
-                    Ok(kicked) => {
-                        generation = kicked;
-                        None
-                    }
-                    Err(outcome) => Some(outcome),
-                };
-            }
-            bringup::is_over(self.smp, cpu.index).then(|| bringup::conclude(self.smp, plan, cpu, generation))
-        });
-        let outcome = seen.unwrap_or_else(|| bringup::conclude(self.smp, plan, cpu, generation));
-        let outcome = self.with_note(cpu.index, outcome);
-        platform.event(cpu.index, Event::Done(outcome));
-        if outcome == Outcome::Online { Ok(()) } else { Err(outcome) }
-    }
-
-    /// Says which step failed on a CPU that got stuck, if it said so.
-    pub(super) fn with_note(&self, cpu: CpuIndex, outcome: Outcome) -> Outcome {
-        let stuck = matches!(outcome, Outcome::Stuck { .. });
-        stuck.then(|| self.take_failure(cpu)).flatten().map_or(outcome, Outcome::Step)
-    }
-
-    /// Waits again for the last kick of a CPU that was abandoned, if it is on its way after all.
-    fn adopt(&self, plan: &Plan<'_>, cpu: &Cpu) -> Option<Generation> {
-        let claim = self.smp.claim_word(cpu.index);
-        let is_coming = claim.state() == State::Abandoned
-            && matches!(bringup::ask_firmware(plan, cpu), FirmwareState::On | FirmwareState::OnPending);
-        is_coming.then(|| claim.reopen().ok()).flatten()
-    }
-
-    fn ask(&self, cpu: CpuIndex, order: Order) -> Result<(), HotplugError> {
+    pub(super) fn ask(&self, cpu: CpuIndex, order: Order) -> Result<(), HotplugError> {
         let slot = self.smp.hotplug(cpu);
         if slot.ask(order) { Ok(()) } else { Err(HotplugError::StillRunning(self.step_under_way(cpu))) }
     }
 
     /// Waits until the thread of `cpu` has done what it was asked for.
-    fn settle<P: HotplugPlatform>(&self, plan: &Plan<'_>, platform: &P, cpu: CpuIndex) -> Result<(), HotplugError> {
+    pub(super) fn settle<P: HotplugPlatform>(
+        &self,
+        plan: &Plan<'_>,
+        platform: &P,
+        cpu: CpuIndex,
+    ) -> Result<(), HotplugError> {
         let slot = self.smp.hotplug(cpu);
         let ended = || Some(slot.phase()).filter(|phase| matches!(phase, Phase::Done | Phase::Failed));
         match wait(platform, deadline(plan, platform), ended) {
@@ -298,227 +210,7 @@ impl<'a> Hotplug<'a> {
         })
     }
 
-    fn down<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        target: HotplugState,
-    ) -> Result<Option<StepFailure>, HotplugError> {
-        let from = self.state(cpu.index);
-        let prepared = self.steps.prepared();
-        if from > prepared {
-            self.send_down(plan, platform, cpu, target)?;
-            if target > prepared {
-                return self.settle(plan, platform, cpu.index).map(|()| None);
-            }
-        }
-        self.end_down(plan, platform, cpu, from, target, deadline(plan, platform))
-    }
-
-    /// Asks `cpu`, which is online, to go down to `target`.
-    pub(super) fn send_down<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        target: HotplugState,
-    ) -> Result<(), HotplugError> {
-        if target <= self.steps.prepared() {
-            self.may_go(plan, cpu)?;
-        }
-        self.ask(cpu.index, Order::Walk(target))?;
-        platform.wake(cpu.index);
-        Ok(())
-    }
-
-    /// Waits until `cpu` is off, if it was sent down from a state `from` in which it was online, and undoes what was prepared for
-    /// it, down to `target`.
-    pub(super) fn end_down<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        from: HotplugState,
-        target: HotplugState,
-        deadline: Deadline,
-    ) -> Result<Option<StepFailure>, HotplugError> {
-        let prepared = self.steps.prepared();
-        let mut passed_over = None;
-        if from > prepared {
-            self.wait_for_death(plan, platform, cpu, from, deadline)?;
-            passed_over = self.take_failure(cpu.index);
-        }
-        let Err(failure) = self.walk(cpu.index, target) else { return Ok(passed_over) };
-        let error = self.step_error(&failure);
-        if failure.undo.is_none() && from > prepared && self.up(plan, platform, cpu, from).is_err() {
-            let state = self.steps.name(self.state(cpu.index));
-            return Err(HotplugError::NotUndone { failure: self.describe(&failure), state });
-        }
-        Err(error)
-    }
-
-    /// Whether `cpu`, which runs, may be taken down.
-    fn may_go(&self, plan: &Plan<'_>, cpu: &Cpu) -> Result<(), HotplugError> {
-        if self.smp.masks.online.snapshot().count() == 1 {
-            return Err(HotplugError::LastCpu);
-        }
-        if cpu.index.is_boot() {
-            // Nothing was prepared for it to come up with.
-            let meaning = "it is the boot CPU";
-            return Err(HotplugError::CannotDie(CallError { call: "cpu_can_disable", code: 0, meaning }));
-        }
-        let method = plan.method(cpu).ok_or(HotplugError::CannotDie(NO_METHOD))?;
-        method.cpu_can_disable(cpu).map_err(HotplugError::CannotDie)
-    }
-
-    /// Waits until `cpu`, which was asked to go, is off (Linux's `takedown_cpu` and `__cpu_die`).
-    fn wait_for_death<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        from: HotplugState,
-        deadline: Deadline,
-    ) -> Result<(), HotplugError> {
-        let slot = self.smp.hotplug(cpu.index);
-        let claim = self.smp.claim_word(cpu.index);
-        let mut firmware = FirmwareState::Unknown;
-        let ended = wait(platform, deadline, || {
-            if claim.state() == State::Dead {
-                firmware = kill(plan, cpu);
-                let is_off = matches!(firmware, FirmwareState::Off | FirmwareState::Unknown);
-                return (is_off && claim.confirm_off().is_ok()).then_some(Phase::Done);
-            }
-            Some(slot.phase()).filter(|phase| matches!(phase, Phase::Failed | Phase::Refused))
-        });
-        match ended {
-            Some(Phase::Failed) => Err(self.take_failure(cpu.index).map_or(HotplugError::NoAnswer, HotplugError::Step)),
-            Some(Phase::Refused) => Err(self.bring_back(plan, platform, cpu, from)),
-            Some(_) => {
-                slot.end();
-                slot.set_state(self.steps.prepared());
-                Ok(())
-            }
-            None if claim.state() == State::Online => Err(self.overdue(cpu.index)),
-            None => Err(HotplugError::NotOff(firmware)),
-        }
-    }
-
-    /// A CPU that could not be switched off goes through its ONLINE steps again.
-    fn bring_back<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: &Cpu,
-        to: HotplugState,
-    ) -> HotplugError {
-        let code = self.smp.hotplug(cpu.index).refusal();
-        let error = plan.method(cpu).map_or(NO_METHOD, |method| method.die_error(code));
-        if to > self.steps.ap_online() {
-            let back = self.ask(cpu.index, Order::Walk(to)).and_then(|()| {
-                platform.wake(cpu.index);
-                self.settle(plan, platform, cpu.index)
-            });
-            match back {
-                Ok(()) => {}
-                Err(HotplugError::Step(failure)) => {
-                    return HotplugError::NotUndone { failure, state: self.steps.name(self.state(cpu.index)) };
-                }
-                Err(error) => return error,
-            }
-        }
-        HotplugError::DieRefused(error)
-    }
-
-    fn step_error(&self, failure: &Failure) -> HotplugError {
+    pub(super) fn step_error(&self, failure: &Failure) -> HotplugError {
         HotplugError::Step(self.describe(failure))
-    }
-
-    /// Gives the multi-instance `step` one more instance: starts it on every CPU that has passed the step, and from now on on
-    /// each that does (Linux's `cpuhp_state_add_instance`).
-    ///
-    /// # Errors
-    /// [`HotplugError`]. What was started is torn down again.
-    pub fn add_instance<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        step: &Step<'_>,
-        instance: Instance,
-    ) -> Result<(), HotplugError> {
-        self.change_instance(plan, platform, step, instance, Direction::Up)
-    }
-
-    /// Takes an instance away: tears it down on every CPU that has passed the step (Linux's `cpuhp_state_remove_instance`).
-    ///
-    /// # Errors
-    /// [`HotplugError`]. Where it was torn down it is started again.
-    pub fn remove_instance<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        step: &Step<'_>,
-        instance: Instance,
-    ) -> Result<(), HotplugError> {
-        self.change_instance(plan, platform, step, instance, Direction::Down)
-    }
-
-    fn change_instance<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        step: &Step<'_>,
-        instance: Instance,
-        direction: Direction,
-    ) -> Result<(), HotplugError> {
-        let _request = self.begin(plan, platform)?;
-        let position = self.steps.position(step).ok_or(HotplugError::NoSuchInstance)?;
-        let Some(instances) = step.instances() else { return Err(HotplugError::NoSuchInstance) };
-        if instances.contains(instance) != (direction == Direction::Down) {
-            return Err(HotplugError::NoSuchInstance);
-        }
-        let passed = |cpu: &&Cpu| self.state(cpu.index).0 > position;
-        if step.section() == Section::Starting && plan.topology.cpus().iter().any(|cpu| passed(&cpu)) {
-            return Err(HotplugError::TooLate(step.name()));
-        }
-        for cpu in plan.topology.cpus().iter().filter(passed) {
-            let change = |cpu, direction| self.change_on(plan, platform, cpu, position, instance, direction);
-            if let Err(mut error) = change(cpu.index, direction) {
-                let done = plan.topology.cpus()[..cpu.index.get()].iter().rev().filter(passed);
-                for cpu in done {
-                    // The other CPUs are not left as they are because one cannot be brought back.
-                    let undone = change(cpu.index, direction.opposite());
-                    if let (HotplugError::Step(failed), Err(HotplugError::Step(undo))) = (&mut error, undone) {
-                        failed.undo = failed.undo.or(Some((undo.step, undo.error)));
-                    }
-                }
-                return Err(error);
-            }
-        }
-        match direction {
-            Direction::Up => instances.insert(instance),
-            Direction::Down => instances.remove(instance),
-        }
-        Ok(())
-    }
-
-    fn change_on<P: HotplugPlatform>(
-        &self,
-        plan: &Plan<'_>,
-        platform: &P,
-        cpu: CpuIndex,
-        position: u16,
-        instance: Instance,
-        direction: Direction,
-    ) -> Result<(), HotplugError> {
-        if position < self.steps.prepared().0 {
-            return self
-                .invoke_instance(cpu, position, instance, direction)
-                .map_err(|error| self.step_error(&Failure { position, direction, error, undo: None }));
-        }
-        self.ask(cpu, Order::Single { position, instance, direction })?;
-        platform.wake(cpu);
-        self.settle(plan, platform, cpu)
     }
 }
