@@ -18,6 +18,7 @@ fn report(timed_out: bool) -> Report {
         version: "0.1.0".to_owned(),
         entry_level: Some(2),
         boot_hw_id: 0x8100_0000,
+        counter_ns: Some(1_000),
     };
     let cpu = |index: u32, outcome, reason: Option<&str>| Record::Cpu {
         index,

@@ -40,7 +40,7 @@ struct Done {
 impl Assembly {
     /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins anew.
     pub fn take(&mut self, record: Record<String>) {
-        if let Record::Boot { schema, image, version, entry_level, boot_hw_id } = record {
+        if let Record::Boot { schema, image, version, entry_level, boot_hw_id, .. } = record {
             self.stage = Some(Stage::new(schema, image, version, entry_level, boot_hw_id));
         } else if let Some(stage) = &mut self.stage {
             stage.take(record);
@@ -105,6 +105,7 @@ impl Stage {
             Record::Done { asked, online, prepare_ns, bringup_ns, passed } => {
                 self.done = Some(Done { asked, online, prepare_ns, bringup_ns, passed });
             }
+            Record::FirmwareCpu { .. } | Record::Call { .. } | Record::Entered { .. } | Record::Lost { .. } => {}
         }
     }
 
@@ -168,6 +169,7 @@ mod tests {
             version: "0.1.0".into(),
             entry_level: Some(1),
             boot_hw_id: 0,
+            counter_ns: None,
         }
     }
 
@@ -262,6 +264,7 @@ mod tests {
             version: "9".into(),
             entry_level: Some(1),
             boot_hw_id: 0,
+            counter_ns: None,
         });
         assert_eq!(assembly.unknown_schema(), Some(2));
     }

@@ -17,6 +17,7 @@ pub(crate) fn of(control: &Control<'_, '_>) -> Vec<Record<String>> {
         version: env!("CARGO_PKG_VERSION").into(),
         entry_level: None,
         boot_hw_id: control.world.topology.cpus()[0].hw_id.0,
+        counter_ns: Some(0),
     }];
     let cpus = control.world.topology.cpus();
     records.extend(cpus.iter().map(|cpu| of_cpu(control, cpu)));

@@ -3,6 +3,10 @@
 //! A [`Record`] is one line: the character RS (0x1E), JSON, a line feed (RFC 7464, "JSON text sequences"), so that records and
 //! text can share one console and a terminal shows both. Images write them with [`write_record`] (`no_std`, no allocator);
 //! hosts read them with `decode` (feature `decode`).
+//!
+//! Firmware has a serial line of its own, and writes [`Record::Boot`], a [`Record::FirmwareCpu`] for each CPU, and from then on a
+//! [`Record::Call`] for each call of what it booted and a [`Record::Entered`] for each CPU that it let go, in the order in which they
+//! happened on each CPU. There is no end: a stage below that hangs leaves what it called until then.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -31,7 +35,7 @@ pub enum Record<S> {
     Boot {
         /// [`SCHEMA`].
         schema: u32,
-        /// Which image: `kernel`.
+        /// Which image: `kernel`, `firmware`.
         image: S,
         /// Its version.
         version: S,
@@ -39,6 +43,9 @@ pub enum Record<S> {
         entry_level: Option<u8>,
         /// The boot CPU's hardware id.
         boot_hw_id: u64,
+        /// Where the image's time begins: its 0 ns, in nanoseconds of the counter that all stages of a machine share (arm64: CNTPCT).
+        /// `None` where there is no such counter.
+        counter_ns: Option<u64>,
     },
     /// What became of a CPU.
     Cpu {
@@ -93,6 +100,53 @@ pub enum Record<S> {
         passed: bool,
         /// The figures, or what went wrong.
         detail: S,
+    },
+    /// A CPU of the machine, under the number by which the firmware's other records name it: that of its place in the devicetree,
+    /// from 0, which is the boot CPU.
+    FirmwareCpu {
+        /// The number.
+        cpu: u32,
+        /// What the hardware calls it.
+        hw_id: u64,
+    },
+    /// A call that the firmware answered, or from which there is no return.
+    Call {
+        /// The CPU that called.
+        cpu: u32,
+        /// Nanoseconds of the shared counter when the call reached the firmware.
+        ns: u64,
+        /// The function id: W0.
+        id: u32,
+        /// The specification's name of the function, without what tells a 32-bit call from a 64-bit call; `unknown` where it has none.
+        function: S,
+        /// X1 to X3.
+        arguments: [u64; 3],
+        /// The CPU that the call is about, where it names one (CPU_ON, AFFINITY_INFO).
+        target: Option<u32>,
+        /// X0 as it was answered; `None` where the call does not return.
+        code: Option<i64>,
+        /// What the specification calls this answer, where it has a word for it: `SUCCESS`, `ALREADY_ON`, and for AFFINITY_INFO `OFF`.
+        code_name: Option<S>,
+        /// Whether the firmware was told to misbehave, and did so in this call.
+        faulty: bool,
+    },
+    /// A CPU leaves the firmware for the stage below: its first instruction there is next.
+    Entered {
+        /// The CPU.
+        cpu: u32,
+        /// Nanoseconds of the shared counter.
+        ns: u64,
+        /// Its hardware id.
+        hw_id: u64,
+        /// The physical address of that instruction.
+        address: u64,
+        /// The exception level.
+        level: u8,
+    },
+    /// Calls and entries that the firmware had no room for, since the record before this one.
+    Lost {
+        /// How many.
+        count: u32,
     },
     /// The image is done. The last record of a stage.
     Done {
@@ -200,6 +254,32 @@ mod tests {
             line,
             "\x1e{\"event\":{\"cpu\":1,\"ns\":5,\"phase\":\"begin\",\"name\":\"secondary_entry\",\"target\":null}}\n"
         );
+    }
+
+    #[test]
+    fn a_call_is_read_as_it_is_written_whatever_was_passed() {
+        let call = |function, code_name| Record::Call {
+            cpu: 511,
+            ns: u64::MAX,
+            id: 0xc400_0003,
+            function,
+            arguments: [u64::MAX; 3],
+            target: Some(3),
+            code: Some(-9),
+            code_name: Some(code_name),
+            faulty: false,
+        };
+        let mut line = String::new();
+        write_record(&mut line, &call("CPU_ON", "INVALID_ADDRESS")).unwrap();
+        let Some(Record::Call { arguments, code, code_name, .. }) = decode(&line) else { panic!("{line}") };
+        assert_eq!((arguments, code, code_name.as_deref()), ([u64::MAX; 3], Some(-9), Some("INVALID_ADDRESS")));
+    }
+
+    #[test]
+    fn an_older_image_that_does_not_say_where_its_time_begins_is_understood() {
+        let line =
+            "\x1e{\"boot\":{\"schema\":1,\"image\":\"kernel\",\"version\":\"0\",\"entry_level\":1,\"boot_hw_id\":0}}";
+        assert!(matches!(decode(line), Some(Record::Boot { counter_ns: None, .. })));
     }
 
     #[test]

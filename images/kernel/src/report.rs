@@ -31,6 +31,7 @@ pub fn tell_boot(boot_cpu: HwId, entry_level: Option<u8>) {
         version: env!("CARGO_PKG_VERSION"),
         entry_level,
         boot_hw_id: boot_cpu.0,
+        counter_ns: clock::origin(),
     });
 }
 

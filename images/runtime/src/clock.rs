@@ -14,6 +14,12 @@ pub fn set_origin(ticks: u64) {
     ORIGIN.set(ticks);
 }
 
+/// The beginning of this time in nanoseconds of the counter that firmware and all stages share; `None` where they share none.
+#[must_use]
+pub fn origin() -> Option<u64> {
+    timer::shared_nanoseconds(ORIGIN.get())
+}
+
 /// The moment at which the counter stood at `ticks`.
 #[must_use]
 pub fn instant_of(ticks: u64) -> Instant {

@@ -57,6 +57,7 @@ fn run(arguments: &BootArguments) -> Result<(), &'static str> {
         version: env!("CARGO_PKG_VERSION"),
         entry_level: Some(arguments.entry_level),
         boot_hw_id: processor::hw_id().0,
+        counter_ns: clock::origin(),
     });
     timer::init(&fdt)?;
     let psci = PsciNode::from_fdt(&fdt).map_err(|_| "there is no PSCI")?;
