@@ -310,9 +310,17 @@ impl<'a, P: Platform> Bringup<'a, P> {
     }
 
     fn finish(&mut self, cpu: CpuIndex, outcome: Outcome) {
+        // The usual end is a word to store; told apart from the others, it is not copied as they are.
         if outcome == Outcome::Online {
             self.summary.online += 1;
+            self.settle(cpu, Outcome::Online);
+        } else {
+            self.settle(cpu, outcome);
         }
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, cpu: CpuIndex, outcome: Outcome) {
         self.outcomes[cpu.get()] = outcome;
         self.platform.event(cpu, Event::Done(outcome));
     }
