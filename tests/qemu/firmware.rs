@@ -1,8 +1,13 @@
 //! Firmware of ours at EL3, which boots the kernel and answers its PSCI calls.
 
+use std::time::Duration;
+
 use reveille_cli::boot::BootOptions;
 use reveille_cli::stack::Stack;
+use reveille_cli::verdict::Verdict;
+use reveille_system_tests::firmware_log::FirmwareLog;
 use reveille_system_tests::{Stand, cpus};
+use reveille_trace_format::Record;
 
 use crate::{Test, hotplug};
 
@@ -15,6 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
     }),
     ("firmware_reaches_cpus_whose_mpidr_is_no_index", |stand| enters(stand, options(32))),
     ("firmware_keeps_the_calls_and_switches_off", calls),
+    ("firmware_tells_what_a_kernel_called_that_hangs", hangs),
     ("firmware_row_26_cpus_come_and_go_by_requests_from_all_cpus", |stand| hotplug::soak(stand, 100, options(4))),
 ];
 
@@ -41,17 +47,68 @@ fn enters(stand: &Stand, options: BootOptions) -> Result<(), String> {
     booted.expect(report.entry_level == level, "the kernel is entered at the highest level below EL3")
 }
 
-/// What the kernel called is there with its codes, in the order of the calls.
+/// What the kernel called is there with its codes, in the order of the calls, with where CPUs entered, on the kernel's clock; and the
+/// console has none of it.
 fn calls(stand: &Stand) -> Result<(), String> {
-    let booted = stand.boot(&options(4))?;
-    booted.expect_all_online(4)?;
-    let console = booted.0.console.text();
-    let calls: Vec<&str> = console.lines().filter_map(|line| line.split_once(" us ").map(|(_, call)| call)).collect();
+    let log = FirmwareLog::new()?;
+    let booted = stand.boot(&log.kept(options(4)))?;
+    let report = booted.expect_all_online(4)?;
+    let records = log.read()?;
+    let calls: Vec<String> = records.iter().filter_map(call).collect();
     let expected = [
-        "CPU 0 CPU_ON 0xc4000003 0x1: 0",
-        "CPU 0 CPU_ON 0xc4000003 0x2: 0",
-        "CPU 0 CPU_ON 0xc4000003 0x3: 0",
-        "CPU 0 SYSTEM_OFF 0x84000008 0x0",
+        "CPU 0: CPU_ON(0x1) = 0 SUCCESS",
+        "CPU 0: CPU_ON(0x2) = 0 SUCCESS",
+        "CPU 0: CPU_ON(0x3) = 0 SUCCESS",
+        "CPU 0: SYSTEM_OFF(0x0)",
     ];
-    booted.expect(calls.ends_with(&expected), "the firmware prints the calls")
+    booted
+        .expect(calls.ends_with(&expected.map(str::to_owned)), &format!("the calls should be logged: {records:#?}"))?;
+    let begins = |record: &Record<String>| matches!(record, Record::Boot { image, .. } if image == "firmware");
+    booted.expect(records.first().is_some_and(begins), "the firmware says first who it is")?;
+    let cpus: Vec<_> = records.iter().filter(|record| matches!(record, Record::FirmwareCpu { .. })).collect();
+    booted.expect(cpus.len() == 4, "it names its CPUs")?;
+    for place in 0..4 {
+        let entered = |record: &&Record<String>| matches!(record, Record::Entered { cpu, .. } if *cpu == place);
+        let Some(Record::Entered { ns, hw_id, level: 1, .. }) = records.iter().find(entered) else {
+            return Err(booted.complaint(&format!("CPU {place} should have entered at EL1: {records:#?}")));
+        };
+        booted.expect(*hw_id == u64::from(place), "CPUs have their ids")?;
+        let asked = records.iter().find_map(|record| match record {
+            Record::Call { ns, function, target: Some(cpu), .. } if *cpu == place && function == "CPU_ON" => Some(*ns),
+            _ => None,
+        });
+        booted.expect(asked.is_none_or(|asked| asked < *ns), "a CPU enters after it was asked for")?;
+    }
+    let end = report.prepare_ns + report.bringup_ns;
+    let last = records.iter().filter_map(time).max().unwrap_or(0);
+    booted.expect(last > end, "the shared counter ran as long as the kernel at least")
+}
+
+/// QEMU is ended while the kernel runs for ever, and the log is there.
+fn hangs(stand: &Stand) -> Result<(), String> {
+    let log = FirmwareLog::new()?;
+    let timeout = Some(Duration::from_secs(6));
+    let append = Some("reveille.console=1".into());
+    let booted = stand.boot(&log.kept(BootOptions { timeout, append, ..options(4) }))?;
+    booted.expect(matches!(booted.0.verdict, Verdict::TimedOut(_)), "the kernel waits for commands")?;
+    let calls: Vec<String> = log.read()?.iter().filter_map(call).collect();
+    let on = calls.iter().filter(|call| call.contains("CPU_ON")).count();
+    booted.expect(on == 3, &format!("what was called is there: {calls:#?}"))
+}
+
+/// A call, for people.
+fn call(record: &Record<String>) -> Option<String> {
+    let Record::Call { cpu, function, arguments, code, code_name, .. } = record else { return None };
+    let mut call = format!("CPU {cpu}: {function}({:#x})", arguments[0]);
+    if let Some(code) = code {
+        call += &format!(" = {code} {}", code_name.as_deref().unwrap_or("?"));
+    }
+    Some(call)
+}
+
+fn time(record: &Record<String>) -> Option<u64> {
+    match record {
+        Record::Call { ns, .. } | Record::Entered { ns, .. } => Some(*ns),
+        _ => None,
+    }
 }

@@ -1,8 +1,9 @@
-//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
-//! CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
+//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`firmware_log`],
+//! which has what firmware logs, [`misbehaving`], which has CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
 //! CPUs wait, and [`stub`], which boots an image where it lies.
 
 pub mod devicetree;
+pub mod firmware_log;
 pub mod misbehaving;
 pub mod path;
 pub mod pens;

@@ -70,6 +70,7 @@
 #![forbid(unsafe_code)]
 
 mod cpu;
+mod names;
 mod platform;
 mod policy;
 mod server;
@@ -78,6 +79,7 @@ mod sync;
 pub use arm_psci::{PowerState, Version as SmcccVersion};
 
 pub use cpu::{CpuState, Entry, Resumed};
+pub use names::{answer_name, function_name};
 pub use platform::{Failed, Platform};
 pub use policy::{LegacyIds, Policy, PowerStateFormat, Version};
 pub use server::{Answer, Server};

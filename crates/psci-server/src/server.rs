@@ -203,6 +203,19 @@ impl<P: Platform, const CPUS: usize> Server<P, CPUS> {
         Some(CpuState::On)
     }
 
+    /// The CPU that a call with these X0 to X3 is about, if it is CPU_ON, or AFFINITY_INFO of a CPU, and the CPU exists.
+    #[must_use]
+    pub fn target(&self, [x0, x1, x2, x3]: [u64; 4]) -> Option<usize> {
+        let (function, _) = self.platform.policy().function(x0 as u32)?;
+        let arguments = Arguments::new(function, [x1, x2, x3]);
+        let level = match function {
+            FunctionId::CpuOn32 | FunctionId::CpuOn64 => 0,
+            FunctionId::AffinityInfo32 | FunctionId::AffinityInfo64 => arguments.x2 as u32,
+            _ => return None,
+        };
+        affinity(arguments.x1).ok().filter(|_| level == 0).and_then(|id| self.find(id))
+    }
+
     fn ids(&self) -> &[u64] {
         let ids = self.platform.cpu_ids();
         &ids[..ids.len().min(CPUS)]

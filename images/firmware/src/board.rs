@@ -4,7 +4,9 @@
 pub const DEVICETREE: usize = 0x4000_0000;
 /// The UART that is the console of all stages, a PL011.
 pub const UART: usize = 0x0900_0000;
-/// The rate of its clock, in Hz.
+/// The UART that only the secure world sees, a PL011.
+pub const SECURE_UART: usize = 0x0904_0000;
+/// The rate of their clock, in Hz.
 pub const UART_CLOCK: u32 = 24_000_000;
 /// The GPIO controller that only the secure world sees, a PL061.
 pub const SECURE_GPIO: usize = 0x090b_0000;

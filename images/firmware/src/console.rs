@@ -1,4 +1,4 @@
-//! The console: the machine's first UART, which is the next stage's too.
+//! The console, which is the machine's first UART and the next stage's too, and the secure UART, which is the firmware's alone.
 
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
@@ -8,26 +8,41 @@ use spin::Mutex;
 
 use crate::board;
 
-struct Console;
+/// A UART, by where its registers are.
+struct Port(usize);
 
+static CONSOLE: Port = Port(board::UART);
+static SECURE: Port = Port(board::SECURE_UART);
 static LOCK: Mutex<()> = Mutex::new(());
 
-fn uart() -> Uart<'static> {
-    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<PL011Registers>(board::UART));
-    // SAFETY: the board has a UART there, and at EL3 it is used under the lock, or by a CPU's last words.
-    Uart::new(unsafe { UniqueMmioPointer::new(registers.expect("the address is not 0")) })
+impl Port {
+    fn uart(&self) -> Uart<'static> {
+        let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<PL011Registers>(self.0));
+        // SAFETY: the board has a UART there, and at EL3 it is used under a lock, or by a CPU's last words.
+        Uart::new(unsafe { UniqueMmioPointer::new(registers.expect("the address is not 0")) })
+    }
+
+    fn init(&self) {
+        let line = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
+        // A refusal leaves the UART as it was, and there is nobody to tell.
+        let _ = self.uart().enable(line, 115_200, board::UART_CLOCK);
+    }
 }
 
-/// Sets the UART up.
+/// Sets the UARTs up.
 pub fn init() {
-    let line = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
-    // A refusal leaves the UART as it was, and there is nobody to tell.
-    let _ = uart().enable(line, 115_200, board::UART_CLOCK);
+    CONSOLE.init();
+    SECURE.init();
 }
 
-impl Write for Console {
+/// The secure UART. Whoever writes sees to it that nobody else does.
+pub fn secure() -> impl Write {
+    &SECURE
+}
+
+impl Write for &Port {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut uart = uart();
+        let mut uart = self.uart();
         for byte in text.bytes() {
             if byte == b'\n' {
                 send(&mut uart, b'\r');
@@ -49,13 +64,13 @@ fn send(uart: &mut Uart<'_>, byte: u8) {
 pub fn print(arguments: fmt::Arguments<'_>) {
     let _lock = LOCK.lock();
     // A UART takes everything.
-    let _ = Console.write_fmt(arguments);
+    let _ = (&CONSOLE).write_fmt(arguments);
 }
 
 /// Prints without regard for who prints now.
 pub fn print_last_words(arguments: fmt::Arguments<'_>) {
     // As above.
-    let _ = Console.write_fmt(arguments);
+    let _ = (&CONSOLE).write_fmt(arguments);
 }
 
 /// Prints a line.

@@ -64,6 +64,14 @@ pub fn affinity() -> u64 {
     arm_sysregs::el1::accessors::read_mpidr_el1().bits() & AFFINITY
 }
 
+/// The affinity of the CPU at this place.
+pub fn id(place: usize) -> u64 {
+    let ids = CPU_IDS.load(Ordering::Relaxed);
+    assert!(place < CPU_COUNT.load(Ordering::Acquire), "there is no such CPU");
+    // SAFETY: the list is as long, and is never changed or freed.
+    unsafe { *ids.add(place) }
+}
+
 /// Notes on this CPU which it is.
 pub fn set_this_cpu(place: usize) {
     // SAFETY: nobody else uses TPIDR_EL3.

@@ -4,7 +4,7 @@ use core::arch::global_asm;
 
 use arm_sysregs::el3::accessors::read_esr_el3;
 
-use crate::{console, cpus, gic, power, psci};
+use crate::{call_log, console, cpus, gic, power, psci};
 
 /// What a lower level had in its general registers, and goes on with.
 #[repr(C)]
@@ -31,6 +31,7 @@ extern "C" fn handle_synchronous(frame: &mut Frame) {
 #[unsafe(no_mangle)]
 extern "C" fn handle_fiq(_frame: &mut Frame) {
     gic::take_interrupts();
+    psci::interrupted(cpus::this_cpu());
 }
 
 /// An error of the firmware, or a trap that it should have opened: there is nothing to go on with.
@@ -46,5 +47,6 @@ extern "C" fn handle_unexpected() -> ! {
     console::print_last_words(format_args!(
         "\nfirmware: CPU {cpu}: unexpected exception: ESR {esr:#x} ELR {elr:#x} FAR {far:#x} SPSR {spsr:#x}\n"
     ));
+    call_log::flush_if_possible();
     power::off()
 }

@@ -1,4 +1,5 @@
-//! The GICv3, set up for a non-secure world: every interrupt is in its group, but for one SGI, which wakes a CPU that is off.
+//! The GICv3, set up for a non-secure world: every interrupt is in its group, but for two of each CPU that bring it to EL3: an SGI, which
+//! wakes it when it is off, and its secure timer's.
 
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{
@@ -10,10 +11,14 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 use reveille_devices::devicetree;
 
-use crate::memory_map;
+use crate::{memory_map, timer};
 
 /// The SGI that wakes a CPU, in Group 0: Arm recommends 8 to 15 for the secure world.
-pub const WAKE_SGI: u32 = 15;
+const WAKE_SGI: u32 = 15;
+/// The interrupt of the secure timer, 29: Arm's Base System Architecture gives it this place.
+const TIMER: IntId = IntId::ppi(13);
+/// From here on numbers say why there is no interrupt.
+const FIRST_SPECIAL: u32 = 1020;
 const HIGHEST_PRIORITY: u8 = 0;
 
 /// Sets up the distributor and all redistributors. What differs from CPU to CPU beyond that, each CPU does itself in `reset.S`.
@@ -47,13 +52,15 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
 }
 
 fn init_redistributor(redistributor: &mut GicRedistributor<'_>) -> Result<(), arm_gic::gicv3::GicError> {
-    let wake = IntId::sgi(WAKE_SGI);
     redistributor.configure_default_settings();
     // An error says that it is awake already.
     let _ = redistributor.mark_core_awake();
-    redistributor.set_group(wake, Group::Secure(SecureIntGroup::Group0))?;
-    redistributor.set_interrupt_priority(wake, HIGHEST_PRIORITY)?;
-    redistributor.enable_interrupt(wake, true)
+    for own in [IntId::sgi(WAKE_SGI), TIMER] {
+        redistributor.set_group(own, Group::Secure(SecureIntGroup::Group0))?;
+        redistributor.set_interrupt_priority(own, HIGHEST_PRIORITY)?;
+        redistributor.enable_interrupt(own, true)?;
+    }
+    Ok(())
 }
 
 /// Wakes the CPU with this affinity, if it is off; if it is on its way there, it will not sleep.
@@ -65,7 +72,17 @@ pub fn wake(affinity: u64) {
     GicCpuInterface::send_sgi(IntId::sgi(WAKE_SGI), target, SgiTargetGroup::Group0).expect("the wake-up is an SGI");
 }
 
-/// Takes the interrupts of this CPU that are the firmware's: a wake-up that came when it ran already.
+/// Takes the interrupts of this CPU that are the firmware's: its timer's, which is quiet from here on, and wake-ups that came when it ran
+/// already.
 pub fn take_interrupts() {
-    while GicCpuInterface::handle_interrupt(InterruptGroup::Group0, |_| {}) {}
+    while let Some(interrupt) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group0) {
+        // Another group has one: it is the next stage's, and stays pending.
+        if u32::from(interrupt) >= FIRST_SPECIAL {
+            break;
+        }
+        if interrupt == TIMER {
+            timer::stop();
+        }
+        GicCpuInterface::end_interrupt(interrupt, InterruptGroup::Group0);
+    }
 }

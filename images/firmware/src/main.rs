@@ -8,7 +8,8 @@
 //! - [`gic`]: the interrupts, which are the next stage's, but for the one that wakes a CPU;
 //! - [`next_stage`]: what is booted, and [`devicetree`]: what it is told of the machine;
 //! - [`non_secure`]: the way into it, on the boot CPU and on every CPU that is switched on;
-//! - [`exceptions`]: the way back, and [`psci`]: what the calls do. The decisions are `psci-server`'s; [`call_log`] remembers them;
+//! - [`exceptions`]: the way back, and [`psci`]: what the calls do. The decisions are `psci-server`'s;
+//! - [`call_log`]: what was called and answered, written to the secure UART ([`console`]) by [`timer`];
 //! - [`power`]: the end.
 
 #![no_std]
@@ -29,6 +30,7 @@ mod non_secure;
 mod power;
 mod psci;
 mod reset;
+mod timer;
 
 use core::panic::PanicInfo;
 
@@ -54,7 +56,7 @@ extern "C" fn firmware_main() -> ! {
     unsafe { HEAP.lock().init((&raw mut HEAP_MEMORY).addr(), HEAP_SIZE) };
     console::init();
     match boot() {
-        Ok(entry) => non_secure::enter(entry),
+        Ok(entry) => psci::enter(cpus::this_cpu(), entry),
         Err(reason) => {
             println!("firmware: nothing can be booted: {reason}");
             power::off()
@@ -67,6 +69,7 @@ fn boot() -> Result<Entry, &'static str> {
     // SAFETY: memory of the next stage, mapped, which nobody uses before it runs.
     let fdt = unsafe { reveille_devices::devicetree::at(board::DEVICETREE) }?;
     let ids = cpus::init(&fdt)?;
+    call_log::begin(ids);
     gic::init(&fdt)?;
     let ram = next_stage::memory(&fdt)?;
     psci::init(ids, ram.clone());
@@ -84,5 +87,6 @@ fn boot() -> Result<Entry, &'static str> {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     console::print_last_words(format_args!("\nfirmware: CPU {}: {info}\n", cpus::this_cpu()));
+    call_log::flush_if_possible();
     power::off()
 }

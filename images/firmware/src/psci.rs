@@ -2,13 +2,14 @@
 
 use core::ops::Range;
 
-use psci_server::{Answer, Failed, Platform, Resumed, Server};
+use psci_server::{Answer, Entry, Failed, Platform, Resumed, Server};
 use reveille::MAX_CPUS;
 use spin::Once;
 
+use crate::call_log::{self, Call};
 use crate::exceptions::Frame;
 use crate::reset::hold;
-use crate::{call_log, cpus, gic, non_secure, power};
+use crate::{cpus, gic, non_secure, power, timer};
 
 /// The machine, as the server sees it.
 struct Machine {
@@ -48,40 +49,56 @@ pub fn init(ids: &'static [u64], ram: Range<usize>) {
 #[unsafe(no_mangle)]
 extern "C" fn cpu_woken(cpu: usize) -> ! {
     cpus::set_this_cpu(cpu);
+    interrupted(cpu);
     match server().enter(cpu) {
-        Some(entry) => non_secure::enter(entry),
+        Some(entry) => enter(cpu, entry),
         None => hold(),
     }
 }
 
+/// An interrupt brought `cpu` here, whose timer is quiet now: does what is due, and programs it for what is due next.
+pub fn interrupted(cpu: usize) {
+    call_log::tick(cpu);
+    if let Some(due) = call_log::due(cpu) {
+        timer::program(due);
+    }
+}
+
+/// Enters the next stage on `cpu`, which is this one.
+pub fn enter(cpu: usize, entry: Entry) -> ! {
+    call_log::entered(cpu, entry);
+    non_secure::enter(entry)
+}
+
 /// Answers a call.
 pub fn handle(frame: &mut Frame) {
+    let ticks = timer::now();
     let cpu = cpus::this_cpu();
-    let [x0, x1, x2, x3, ..] = frame.x;
-    let call = call_log::begin(cpu, x0 as u32, x1);
-    let answer = server().handle(cpu, [x0, x1, x2, x3]);
-    call_log::end(call, answer);
+    let registers = [frame.x[0], frame.x[1], frame.x[2], frame.x[3]];
+    let call = Call { registers, ticks, target: server().target(registers) };
+    let answer = server().handle(cpu, registers);
+    call_log::called(cpu, call, answer, false);
     match answer {
         Answer::Return(value) => frame.x[0] = value,
         Answer::Off => hold(),
         Answer::Suspended(_) => suspend(cpu, frame),
         Answer::SystemOff => {
-            call_log::print();
+            call_log::flush();
             power::off()
         }
         Answer::SystemReset => {
-            call_log::print();
+            call_log::flush();
             power::reset()
         }
     }
 }
 
-/// Sleeps until there is an interrupt for the next stage, and goes on as the server says.
+/// Sleeps until there is an interrupt, and goes on as the server says.
 fn suspend(cpu: usize, frame: &mut Frame) {
     // SAFETY: waits. The next stage has its groups enabled, and takes the interrupt when it runs again.
     unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
     match server().resume(cpu) {
-        Some(Resumed::Enter(entry)) => non_secure::enter(entry),
+        Some(Resumed::Enter(entry)) => enter(cpu, entry),
         Some(Resumed::Return(value)) => frame.x[0] = value,
         None => {}
     }

@@ -5,9 +5,10 @@
 //   exit:  the boot CPU calls firmware_main on its own stack, data copied and cleared; every other CPU goes to hold.
 // hold
 //   entry: EL3, MMU on, any stack. What the CPU had in its general registers is lost.
-//   exit:  a call of cpu_woken on the CPU's own stack, with its place in CPU_IDS, once another CPU has sent it SGI {WAKE_SGI}.
+//   exit:  a call of cpu_woken on the CPU's own stack, with its place in CPU_IDS, once another CPU has sent it the wake-up, or the timer
+//          has fired that it set before it came here. The timer is quiet then.
 //
-// Before that interrupt a CPU reads no memory that another writes: after a reset of the machine, memory still holds what it held.
+// Before such an interrupt a CPU reads no memory that another writes: after a reset of the machine, memory still holds what it held.
 
 .section .reset, "ax"
 
@@ -19,6 +20,7 @@ reset:
 	adr	x0, vectors
 	msr	vbar_el3, x0
 	msr	cptr_el3, xzr
+	msr	CNTPS_CTL_EL1, xzr
 
 	// The translation tables are constants in the flash.
 	mov	x0, #{MAIR}
@@ -79,9 +81,9 @@ hold:
 	and	x0, x0, #0xffffff
 	cmp	x0, #1020			// from here on it was none
 	b.hs	0b
+	msr	CNTPS_CTL_EL1, xzr
+	isb
 	msr	ICC_EOIR0_EL1, x0
-	cmp	x0, #{WAKE_SGI}
-	b.ne	0b
 	dsb	sy
 
 	mrs	x0, mpidr_el1

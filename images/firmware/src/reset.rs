@@ -3,7 +3,6 @@
 use core::arch::global_asm;
 
 use crate::cpus::{AFFINITY, BOOT_STACK, BOOT_STACK_SIZE, CPU_COUNT, CPU_IDS, STACK_SIZE, STACKS};
-use crate::gic::WAKE_SGI;
 use crate::memory_map::{LEVEL_1, MAIR, SCTLR, TCR};
 
 /// SCR_EL3 while there is no next stage: secure, nothing is routed here, the bits that read as 1.
@@ -17,7 +16,6 @@ global_asm!(
     SCTLR = const SCTLR,
     TABLE = sym LEVEL_1,
     AFFINITY = const AFFINITY,
-    WAKE_SGI = const WAKE_SGI,
     CPU_IDS = sym CPU_IDS,
     CPU_COUNT = sym CPU_COUNT,
     STACKS = sym STACKS,

@@ -193,3 +193,15 @@ fn row_17_version_0_2_has_no_code_for_addresses() {
     assert_eq!(server.handle(0, [CPU_ON, IDS[1], ENTRY.address | 1, 0]), INVALID_PARAMETERS);
     assert_eq!(server.handle(0, [CPU_ON, IDS[0], ENTRY.address, 0]), ALREADY_ON);
 }
+
+#[test]
+fn a_log_learns_which_cpu_a_call_is_about_and_only_where_there_is_one() {
+    let server = server();
+    assert_eq!(server.target([CPU_ON, IDS[3], 0, 0]), Some(3));
+    assert_eq!(server.target([AFFINITY_INFO, IDS[2], 0, 0]), Some(2));
+    assert_eq!(server.target([AFFINITY_INFO, IDS[2], 1, 0]), None, "an instance of CPUs");
+    assert_eq!(server.target([CPU_ON, 0x777, 0, 0]), None);
+    assert_eq!(server.target([CPU_ON_32, IDS[4], 0, 0]), Some(1), "truncated to 32 bits");
+    assert_eq!(server.target([CPU_OFF, IDS[1], 0, 0]), None);
+    assert_eq!(server.target([0, IDS[1], 0, 0]), None);
+}
