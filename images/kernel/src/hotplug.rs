@@ -13,6 +13,7 @@ use reveille::{Cpu, CpuIndex};
 use reveille_runtime::arch::interrupts;
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::plan::{self, plan};
 use reveille_runtime::thread::{self, Completion};
 use reveille_runtime::{clock, trace};
 use spin::Once;
@@ -114,7 +115,7 @@ fn take_cpu_down(cpu: CpuIndex) {
 /// The idle thread of a dying CPU, interrupts masked. Returns if the CPU could not be switched off, and is online again.
 pub fn cpu_die() {
     let cpu = this_cpu();
-    let died = match smp::method(cpu) {
+    let died = match plan::method(cpu) {
         Some(method) => hotplug().die(cpu, method).is_err(),
         None => true,
     };
@@ -135,27 +136,27 @@ pub struct Done<T> {
 
 /// Takes `cpu` up or down to `state`, for a thread, while others run.
 pub fn set_state(cpu: CpuIndex, state: HotplugState) -> Done<Option<StepFailure>> {
-    request(|control| hotplug().set_state(&smp::plan(), control, cpu, state))
+    request(|control| hotplug().set_state(&plan(), control, cpu, state))
 }
 
 /// Brings `cpu` up.
 pub fn cpu_up(cpu: CpuIndex) -> Done<()> {
-    request(|control| hotplug().cpu_up(&smp::plan(), control, cpu))
+    request(|control| hotplug().cpu_up(&plan(), control, cpu))
 }
 
 /// Takes `cpu` down.
 pub fn cpu_down(cpu: CpuIndex) -> Done<Option<StepFailure>> {
-    request(|control| hotplug().cpu_down(&smp::plan(), control, cpu))
+    request(|control| hotplug().cpu_down(&plan(), control, cpu))
 }
 
 /// Takes down all CPUs but the boot CPU, and refuses requests until they are thawed.
 pub fn freeze() -> Result<Frozen, FreezeError> {
-    hotplug().freeze_secondary_cpus(&smp::plan(), &Control::new(nap))
+    hotplug().freeze_secondary_cpus(&plan(), &Control::new(nap))
 }
 
 /// Brings frozen CPUs back; `told` hears what became of each.
 pub fn thaw(frozen: &Frozen, told: &mut dyn FnMut(CpuIndex, Result<(), HotplugError>)) -> Result<(), HotplugError> {
-    hotplug().thaw_secondary_cpus(&smp::plan(), &Control::new(nap), frozen, told)
+    hotplug().thaw_secondary_cpus(&plan(), &Control::new(nap), frozen, told)
 }
 
 fn request<T>(request: impl FnOnce(&Control) -> Result<T, HotplugError>) -> Done<T> {

@@ -4,6 +4,7 @@ use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupts, power, processor};
 use reveille_runtime::cpus::SMP;
+use reveille_runtime::plan::Setup;
 use reveille_runtime::{clock, per_cpu, thread, trace};
 
 use crate::arch::{self, Machine, spans};
@@ -17,7 +18,7 @@ use crate::{proof, report, smp, soak};
 struct Boot {
     machine: Machine,
     options: Options,
-    smp: smp::Setup,
+    smp: Setup,
 }
 
 #[unsafe(no_mangle)]

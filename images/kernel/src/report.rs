@@ -5,17 +5,19 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use reveille::trace::{Event, Kind, Name};
-use reveille::{Cpu, CpuIndex, HwId, Outcome};
-use reveille_runtime::cpus::{SMP, topology};
-use reveille_runtime::{clock, console, println, trace};
-use reveille_trace_format::{self as format, Phase, Record, SCHEMA};
+use reveille::{CpuIndex, HwId, Outcome};
+use reveille_runtime::cpus::topology;
+use reveille_runtime::plan::Setup;
+use reveille_runtime::report::{self, events};
+use reveille_runtime::{clock, console};
+use reveille_trace_format::Record;
 
 use crate::arch::spans;
 use crate::cpuinfo;
 use crate::hotplug::hotplug;
 use crate::names::{name, text};
 use crate::proof::Proof;
-use crate::smp::{BroughtUp, Setup};
+use crate::smp::BroughtUp;
 
 /// Where a CPU is that has claimed its kick and has begun with no step.
 const EARLY: &str = text(spans::BEFORE_STARTING);
@@ -25,14 +27,7 @@ const PREPARING: [Name; 2] = [spans::INIT_CPUS, name::setup_per_cpu_areas];
 
 /// Tells the host who boots.
 pub fn tell_boot(boot_cpu: HwId, entry_level: Option<u8>) {
-    console::tell_host(&Record::Boot {
-        schema: SCHEMA,
-        image: "kernel",
-        version: env!("CARGO_PKG_VERSION"),
-        entry_level,
-        boot_hw_id: boot_cpu.0,
-        counter_ns: clock::origin(),
-    });
+    report::boot("kernel", env!("CARGO_PKG_VERSION"), boot_cpu, entry_level);
 }
 
 /// What there is to say about each CPU, by its index, when the boot is over. CPUs may come and go before it is told.
@@ -43,15 +38,11 @@ pub fn reasons(brought_up: &BroughtUp) -> Vec<Option<String>> {
 /// Tells people and the host what became of every CPU, and whether all is well.
 pub fn tell(setup: &Setup, brought_up: &BroughtUp, reasons: &[Option<String>], proofs: &[Proof]) -> bool {
     for (cpu, reason) in topology().cpus().iter().zip(reasons) {
-        tell_cpu(cpu, outcome(cpu.index, brought_up), reason.as_deref());
+        report::cpu(cpu, &outcome(cpu.index, brought_up), reason.as_deref());
     }
-    for cpu in topology().cpus() {
-        tell_events(cpu.index);
-    }
-    for proof in proofs {
-        println!("Proof of {}: {} ({})", proof.name, if proof.passed { "passed" } else { "FAILED" }, proof.detail);
-        let Proof { name, passed, detail } = proof;
-        console::tell_host(&Record::Proof { name, passed: *passed, detail });
+    report::traces(text);
+    for Proof { name, passed, detail } in proofs {
+        report::proof(name, *passed, detail);
     }
     let proven = proofs.iter().all(|proof| proof.passed);
     let (prepare_ns, bringup_ns) = phases();
@@ -68,29 +59,6 @@ pub fn tell(setup: &Setup, brought_up: &BroughtUp, reasons: &[Option<String>], p
 
 fn outcome(cpu: CpuIndex, brought_up: &BroughtUp) -> Outcome {
     if cpu.is_boot() { Outcome::Online } else { brought_up.outcomes[cpu.get()] }
-}
-
-fn tell_cpu(cpu: &Cpu, outcome: Outcome, reason: Option<&str>) {
-    if let Some(reason) = reason {
-        println!("CPU {} ({}): {reason}", cpu.index, cpu.hw_id);
-    }
-    console::tell_host(&Record::Cpu {
-        index: cpu.index.get() as u32,
-        hw_id: cpu.hw_id.0,
-        possible: SMP.masks.possible.contains(cpu.index),
-        present: SMP.masks.present.contains(cpu.index),
-        online: SMP.masks.online.contains(cpu.index),
-        active: SMP.masks.active.contains(cpu.index),
-        outcome: match outcome {
-            Outcome::Online => format::Outcome::Online,
-            Outcome::NotAsked => format::Outcome::NotAsked,
-            Outcome::Failed(_) | Outcome::Busy(_) | Outcome::Step(_) => format::Outcome::Failed,
-            Outcome::TimedOut(_) | Outcome::InFlight(_) => format::Outcome::TimedOut,
-            Outcome::Stuck { .. } | Outcome::Hung(_) => format::Outcome::Stuck,
-        },
-        reason,
-        lost_events: trace::ring(cpu.index).map_or(0, |ring| ring.lost() as u32),
-    });
 }
 
 /// Why a CPU is not online, or what is odd about one that is.
@@ -114,27 +82,6 @@ fn reason(cpu: CpuIndex, outcome: &Outcome) -> Option<String> {
         let _ = write!(reason, ": its {register} is {here:#x}, the boot CPU's is {boot:#x}");
     }
     Some(reason)
-}
-
-fn events(cpu: CpuIndex) -> impl Iterator<Item = Event> {
-    trace::ring(cpu).into_iter().flat_map(|ring| ring.events())
-}
-
-fn tell_events(cpu: CpuIndex) {
-    for event in events(cpu) {
-        let concerns_another = cpu.is_boot() && event.value != 0;
-        console::tell_host(&Record::Event {
-            cpu: cpu.get() as u32,
-            ns: clock::instant_of(event.time).0,
-            phase: match event.kind {
-                Kind::Begin => Phase::Begin,
-                Kind::End => Phase::End,
-                Kind::Instant => Phase::Instant,
-            },
-            name: text(event.name),
-            target: concerns_another.then_some(event.value),
-        });
-    }
 }
 
 /// Nanoseconds of preparation, and from the first kick to the last CPU through all its steps.

@@ -4,7 +4,7 @@ use reveille::hotplug::StepFailure;
 use reveille::{Arrival, ContextId};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::per_cpu::smp_processor_id;
-use reveille_runtime::{thread, trace};
+use reveille_runtime::{plan, thread, trace};
 
 use crate::arch::spans;
 use crate::cpuinfo::cpuinfo_store_cpu;
@@ -49,7 +49,7 @@ fn set_cpu_online(arrival: Arrival<'_>) {
 /// This CPU is waited for no longer: it switches itself off, so that it can be asked for again, or parks where it cannot.
 fn give_up() -> ! {
     let cpu = &cpus::topology().cpus()[smp_processor_id().get()];
-    if let Some(method) = smp::method(cpu) {
+    if let Some(method) = plan::method(cpu) {
         method.cpu_die(cpu);
     }
     smp::park()

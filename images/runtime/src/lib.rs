@@ -24,6 +24,8 @@ pub mod memory;
 mod overflow_stack;
 mod panic;
 pub mod per_cpu;
+pub mod plan;
+pub mod report;
 pub mod thread;
 pub mod trace;
 pub mod watchdog;

@@ -13,22 +13,20 @@ pub mod fault;
 pub mod spans;
 mod spin_table;
 
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::string::String;
 
 pub use boot_record::write_boot_record;
 use dtoolkit::fdt::Fdt;
-use reveille::topology::{FdtOptions, Findings, LeftOut};
-use reveille::{HwId, Topology};
-use reveille_aarch64::AFFINITY_MASK;
+use reveille::topology::{Findings, LeftOut};
+use reveille::{HwId, SmpOptions, Topology};
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::{interrupt_controllers, power, processor, timer};
+use reveille_runtime::arch::{cpu_start, interrupt_controllers, power, processor, timer};
 use reveille_runtime::devicetree::Interrupt;
+use reveille_runtime::plan::{CpuSource, Methods, Setup, value};
 use reveille_runtime::{console, devicetree, interrupt_controller, memory, println, trace};
 
 use crate::names::name;
-use crate::options::{self, Options};
-use crate::smp::{CpuSource, Methods};
+use crate::options::Options;
 use crate::{report, smp};
 
 /// The machine, as its devicetree describes it.
@@ -40,7 +38,7 @@ pub struct Machine {
 ///
 /// # Errors
 /// What makes it impossible to go on.
-pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine, Options, smp::Setup), &'static str> {
+pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine, Options, Setup), &'static str> {
     let _span = trace::span(name::setup_arch);
     let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
     let fdt = devicetree::find(arguments.devicetree, known)?;
@@ -67,7 +65,7 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
         }
         None => {
             let psci = cpu_ops::psci_dt_init(&fdt);
-            smp::smp_init_cpus(&fdt, boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
+            smp::smp_init_cpus(&OfCpus(&fdt), boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
         }
     };
     Ok((Machine { fdt }, options, smp))
@@ -77,7 +75,7 @@ fn setup_machine_fdt(fdt: &Fdt<'_>) -> Options {
     let _span = trace::span(name::setup_machine_fdt);
     let command_line = devicetree::command_line(fdt);
     // Where no debugger listens the kernel switches off instead.
-    if options::value(command_line, "reveille.exit=") == Some("semihosting") {
+    if value(command_line, "reveille.exit=") == Some("semihosting") {
         power::use_semihosting();
     }
     Options::from_command_line(command_line)
@@ -110,21 +108,21 @@ impl Machine {
     }
 }
 
-impl CpuSource for Fdt<'_> {
+/// The CPUs as the devicetree describes them.
+struct OfCpus<'a>(&'a Fdt<'a>);
+
+impl CpuSource for OfCpus<'_> {
     const NAME: &'static str = "devicetree";
 
     fn parse_and_init_cpus(
         &self,
         topology: &mut Topology,
         boot_cpu: HwId,
-        options: &Options,
+        options: &SmpOptions,
         methods: &Methods,
         left_out: &mut dyn FnMut(LeftOut<'_>),
     ) -> Result<Findings, String> {
         let _span = trace::span(name::of_parse_and_init_cpus);
-        let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
-        let nr_cpus = options.smp.nr_cpus;
-        let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus };
-        topology.read_fdt(self, &fdt_options, left_out).map_err(|error| error.to_string())
+        cpu_start::read_fdt(self.0, topology, boot_cpu, options, methods, left_out)
     }
 }

@@ -21,11 +21,11 @@ use reveille_mips::cfe::Cfe;
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupt_controllers, processor::Features};
 use reveille_runtime::devicetree::Interrupt;
+use reveille_runtime::plan::Setup;
 use reveille_runtime::{interrupt_controller, println, trace};
 
 use crate::names::name;
 use crate::options::Options;
-use crate::smp::Setup;
 
 /// The machine, as CFE describes it.
 pub struct Machine {

@@ -9,11 +9,11 @@ use core::time::Duration;
 use reveille::{CpuIndex, CpuMask};
 use reveille_runtime::arch::timer;
 use reveille_runtime::lock::SharedU64;
+use reveille_runtime::plan::plan;
 use reveille_runtime::thread::Completion;
 use reveille_runtime::{clock, ipi};
 
 use super::Took;
-use crate::smp;
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 /// The number of the last question that was answered, and when it was, on the clock of the CPU that answered.
@@ -29,7 +29,7 @@ pub fn interrupt(cpus: CpuMask) -> String {
 fn interrupt_one(cpu: CpuIndex) -> String {
     let number = ASKED.fetch_add(1, Ordering::Relaxed) + 1;
     let now = clock::now();
-    let patience = Duration::from_nanos(smp::plan().timeout.deadline(now, 1).at().nanos_since(now));
+    let patience = Duration::from_nanos(plan().timeout.deadline(now, 1).at().nanos_since(now));
     let deadline = clock::ticks_after(patience);
     let sent = timer::ticks();
     if let Err(offline) = ipi::smp_call_function_single(cpu, answer, number) {

@@ -14,13 +14,12 @@ use core::time::Duration;
 use reveille::CpuIndex;
 use reveille::hotplug::{HotplugState, StepFailure};
 use reveille_runtime::cpus::{SMP, topology};
-use reveille_runtime::{clock, thread};
+use reveille_runtime::{clock, plan, thread};
 use spin::Once;
 
 use super::guard;
 use crate::hotplug::{self, Done, hotplug};
 use crate::proof::{self, Proof};
-use crate::smp;
 
 static COMMANDS: Once<Vec<&'static str>> = Once::new();
 
@@ -99,7 +98,7 @@ fn place(cpu: CpuIndex) -> String {
     let state = hotplug().state(cpu);
     let mut text = format!("at {}, {:?}", hotplug().steps().name(state), SMP.claim_word(cpu).state());
     let described = &topology().cpus()[cpu.get()];
-    if let Some(method) = smp::method(described) {
+    if let Some(method) = plan::method(described) {
         // A String takes everything.
         let _ = write!(text, ", {}", method.affinity_info(described));
     }

@@ -5,12 +5,12 @@ use core::time::Duration;
 use linkme::distributed_slice;
 use reveille::CpuIndex;
 use reveille::hotplug::{Section, Step, StepError};
+use reveille_runtime::plan::plan;
 use reveille_runtime::{clock, trace, work};
 
 use super::{EBUSY, ENOMEM, fail, order};
 use crate::hotplug::STEPS;
 use crate::names::name;
-use crate::smp;
 
 #[distributed_slice(STEPS)]
 static PREPARE: Step<'static> =
@@ -34,7 +34,7 @@ fn workqueue_online_cpu(cpu: CpuIndex) -> Result<(), StepError> {
 /// What was not begun is done by another CPU. The item that is being done may take half of what the request may.
 fn workqueue_offline_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     let now = clock::now();
-    let allowed = smp::plan().timeout.deadline(now, 0).at().nanos_since(now);
+    let allowed = plan().timeout.deadline(now, 0).at().nanos_since(now);
     let stopped = work::stop(cpu, clock::ticks_after(Duration::from_nanos(allowed / 2)));
     stopped.map(|_| ()).map_err(|_| fail(cpu, EBUSY, "its worker does not come to an end"))
 }

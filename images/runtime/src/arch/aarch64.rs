@@ -2,6 +2,7 @@
 
 mod bcm2836;
 pub mod context;
+pub mod cpu_start;
 mod exceptions;
 mod gic_v2;
 pub mod gic_v3;

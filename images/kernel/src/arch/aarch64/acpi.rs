@@ -4,16 +4,15 @@ use alloc::string::{String, ToString};
 
 use dtoolkit::fdt::Fdt;
 use reveille::topology::{Findings, LeftOut, MadtOptions};
-use reveille::{HwId, Topology};
+use reveille::{HwId, SmpOptions, Topology};
 use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::psci::PsciNode;
 use reveille_runtime::acpi::Tables;
+use reveille_runtime::plan::{CpuSource, Methods, value};
 use reveille_runtime::{devicetree, println, trace};
 
 use super::cpu_ops::cpu_get_ops;
 use crate::names::name;
-use crate::options::{self, Options};
-use crate::smp::{CpuSource, Methods};
 
 /// The machine, as ACPI describes it.
 pub struct Acpi {
@@ -25,7 +24,7 @@ pub struct Acpi {
 /// ACPI, if the command line asks for it (`acpi=on`) and its tables are sound; the devicetree describes the machine otherwise.
 pub fn acpi_boot_table_init(fdt: &Fdt<'_>) -> Option<Acpi> {
     let _span = trace::span(name::acpi_boot_table_init);
-    if options::value(devicetree::command_line(fdt), "acpi=") != Some("on") {
+    if value(devicetree::command_line(fdt), "acpi=") != Some("on") {
         return None;
     }
     match Acpi::new(fdt) {
@@ -62,7 +61,7 @@ impl CpuSource for Acpi {
         &self,
         topology: &mut Topology,
         boot_cpu: HwId,
-        options: &Options,
+        options: &SmpOptions,
         methods: &Methods,
         left_out: &mut dyn FnMut(LeftOut<'_>),
     ) -> Result<Findings, String> {
@@ -72,7 +71,7 @@ impl CpuSource for Acpi {
             hw_id_mask: AFFINITY_MASK,
             psci: cpu_get_ops(methods, "psci"),
             parking_protocol: cpu_get_ops(methods, "parking-protocol"),
-            nr_cpus: options.smp.nr_cpus,
+            nr_cpus: options.nr_cpus,
         };
         let madt = self.tables.find(*b"APIC");
         // One span for what Linux calls for every entry.

@@ -2,12 +2,12 @@
 
 use reveille::trace::{Kind, Name};
 use reveille::{ContextId, CpuIndex};
-use reveille_aarch64::boot_table::{EntryTimes, Start};
-use reveille_runtime::cpus::{self, SMP};
+use reveille_aarch64::boot_table::EntryTimes;
+use reveille_runtime::arch::cpu_start;
 use reveille_runtime::per_cpu::smp_processor_id;
-use reveille_runtime::{per_cpu, thread, trace};
+use reveille_runtime::trace;
 
-use super::{cpu_ops, spin_table};
+use super::spin_table;
 use crate::names::name;
 use crate::secondary::secondary_start_kernel;
 
@@ -16,21 +16,7 @@ use crate::secondary::secondary_start_kernel;
 /// # Errors
 /// There is no boot table.
 pub fn write_boot_record(cpu: CpuIndex) -> Result<(), &'static str> {
-    let table = cpu_ops::boot_table().ok_or("there is no boot table")?;
-    if table.is_set(cpu) {
-        return Ok(());
-    }
-    let start = Start {
-        hw_id: cpus::hw_id(cpu),
-        claim: SMP.claim_word(cpu),
-        entry: secondary_switched,
-        stack_top: thread::fork_idle(cpu)? as u64,
-        thread_pointer: per_cpu::offset(cpu) as u64,
-        argument: 0,
-    };
-    // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
-    // tables that the boot table was sealed with, and the claim word is in a static.
-    unsafe { table.set(cpu, &start) }.map_err(|_| "the boot record is written already")
+    cpu_start::write_boot_record(cpu, secondary_switched)
 }
 
 /// Where a CPU goes on that has claimed its kick: on its own stack, with MMU, caches and vectors, interrupts masked.

@@ -9,53 +9,21 @@ use alloc::vec;
 use dtoolkit::fdt::Fdt;
 use reveille::EnableMethod;
 use reveille::topology::MethodIndex;
-use reveille_aarch64::boot_table::{Environment, Park};
 use reveille_aarch64::entry::BootTable;
-use reveille_aarch64::psci::{Conduit, Psci, PsciNode, PsciNodeError};
+use reveille_aarch64::psci::{Psci, PsciNode};
 use reveille_aarch64::spin_table::SpinTable;
+use reveille_runtime::arch::cpu_start::{self, seal_boot_table, to_physical};
 use reveille_runtime::arch::{memory_map, power};
-use reveille_runtime::{println, trace};
-use spin::Once;
+use reveille_runtime::plan::Methods;
+use reveille_runtime::trace;
 
 use super::spin_table::TracedSpinTable;
 use crate::names::name;
-use crate::smp::Methods;
-
-static BOOT_TABLE: Once<BootTable> = Once::new();
-
-/// What CPUs boot from, once the machine's methods are known.
-pub fn boot_table() -> Option<&'static BootTable> {
-    BOOT_TABLE.get()
-}
-
-/// The image is mapped to itself.
-fn to_physical(address: usize) -> u64 {
-    address as u64
-}
-
-/// Makes the boot table. A CPU that nobody waits for switches itself off if there is PSCI.
-fn seal_boot_table(psci: Option<&PsciNode>) -> &'static BootTable {
-    let park = match psci.map(|node| node.conduit) {
-        Some(Conduit::Smc) => Park::CpuOffSmc,
-        Some(Conduit::Hvc) => Park::CpuOffHvc,
-        None => Park::Wait,
-    };
-    let table = BootTable::seal(&Environment::of_this_cpu(), park, to_physical);
-    BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"))
-}
 
 /// PSCI, if the devicetree has it.
 pub fn psci_dt_init(fdt: &Fdt<'_>) -> Option<PsciNode> {
     let _span = trace::span(name::psci_dt_init);
-    match PsciNode::from_fdt(fdt) {
-        Ok(node) => Some(node),
-        // A machine of pens needs none.
-        Err(PsciNodeError::Missing) => None,
-        Err(error) => {
-            println!("PSCI: {error}");
-            None
-        }
-    }
+    cpu_start::find_psci(fdt)
 }
 
 /// The methods of a machine that the devicetree describes: spin-table, which needs nothing but what the nodes of the CPUs say, and

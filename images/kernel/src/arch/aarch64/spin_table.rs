@@ -4,18 +4,16 @@
 use reveille::trace::Name;
 use reveille::{CallError, ContextId, Cpu, CpuIndex, EnableMethod};
 use reveille_aarch64::spin_table::{MapReleaseWord, SpinTable};
-use reveille_runtime::cpus;
-use reveille_runtime::trace;
+use reveille_runtime::{cpus, plan, trace};
 
 use crate::names::name;
-use crate::smp;
 
 /// What devicetrees call it.
 const NAME: &str = "spin-table";
 
 /// Whether `cpu` waits in a pen until it is started.
 pub fn comes_from_a_pen(cpu: CpuIndex) -> bool {
-    smp::method(&cpus::topology().cpus()[cpu.get()]).is_some_and(|method| method.name() == NAME)
+    plan::method(&cpus::topology().cpus()[cpu.get()]).is_some_and(|method| method.name() == NAME)
 }
 
 /// The method, traced.

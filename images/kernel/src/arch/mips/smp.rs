@@ -9,19 +9,20 @@ use core::time::Duration;
 use cfe_abi::{Error, Request};
 use reveille::topology::{Findings, LeftOut, MethodIndex, ProbeOptions};
 use reveille::trace::Kind;
-use reveille::{CpuIndex, EnableMethod, HwId, MAX_CPUS, Topology};
+use reveille::{CpuIndex, EnableMethod, HwId, MAX_CPUS, SmpOptions, Topology};
 use reveille_mips::cfe::{Cfe, EntryState, Firmware};
 use reveille_mips::entry::{RECORDS, entry_point};
 use reveille_mips::method::CfeCpus;
 use reveille_runtime::arch::{count, interrupts, timer};
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::plan::{CpuSource, Methods, Setup};
 use reveille_runtime::thread::Completion;
 use reveille_runtime::{clock, ipi, println, trace};
 
 use crate::names::name;
 use crate::options::Options;
-use crate::smp::{CpuSource, Methods, Setup, smp_init_cpus};
+use crate::smp::smp_init_cpus;
 
 /// How long the boot CPU may take for a call that another CPU has it make.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -47,11 +48,11 @@ impl CpuSource for Answers {
         &self,
         topology: &mut Topology,
         boot_cpu: HwId,
-        options: &Options,
+        options: &SmpOptions,
         _: &Methods,
         left_out: &mut dyn FnMut(LeftOut<'_>),
     ) -> Result<Findings, String> {
-        let options = ProbeOptions { boot_cpu, method: MethodIndex(0), nr_cpus: options.smp.nr_cpus };
+        let options = ProbeOptions { boot_cpu, method: MethodIndex(0), nr_cpus: options.nr_cpus };
         let numbers = (1..MAX_CPUS as u64).map(HwId);
         let mut answers = |hw_id: HwId| {
             let begun = timer::ticks();

@@ -1,0 +1,94 @@
+//! How CPUs are started: what the devicetree says of them and of firmware, and what they boot from. The library has both; an image
+//! adds the names of the system that it follows.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use dtoolkit::fdt::Fdt;
+use reveille::topology::{FdtOptions, Findings, LeftOut};
+use reveille::{CpuIndex, HwId, SmpOptions, Topology};
+use reveille_aarch64::AFFINITY_MASK;
+use reveille_aarch64::boot_table::{EntryTimes, Environment, Park, Start};
+use reveille_aarch64::entry::BootTable;
+use reveille_aarch64::psci::{Conduit, PsciNode, PsciNodeError};
+use spin::Once;
+
+use crate::cpus::{self, SMP};
+use crate::plan::Methods;
+use crate::{per_cpu, println, thread};
+
+static BOOT_TABLE: Once<BootTable> = Once::new();
+
+/// The image is mapped to itself.
+#[must_use]
+pub fn to_physical(address: usize) -> u64 {
+    address as u64
+}
+
+/// Makes the boot table. A CPU that nobody waits for switches itself off if there is PSCI.
+///
+/// # Panics
+/// It was made before.
+pub fn seal_boot_table(psci: Option<&PsciNode>) -> &'static BootTable {
+    let park = match psci.map(|node| node.conduit) {
+        Some(Conduit::Smc) => Park::CpuOffSmc,
+        Some(Conduit::Hvc) => Park::CpuOffHvc,
+        None => Park::Wait,
+    };
+    let table = BootTable::seal(&Environment::of_this_cpu(), park, to_physical);
+    BOOT_TABLE.call_once(|| table.expect("the boot table is sealed once"))
+}
+
+/// Writes what `cpu`, which has a per-CPU area, boots from: it will enter at `entry`, on the stack of its idle thread. Once: what it
+/// boots from never changes.
+///
+/// # Errors
+/// There is no boot table, or no room for the stack.
+pub fn write_boot_record(cpu: CpuIndex, entry: extern "C" fn(u64, u64, &EntryTimes) -> !) -> Result<(), &'static str> {
+    let table = BOOT_TABLE.get().ok_or("there is no boot table")?;
+    if table.is_set(cpu) {
+        return Ok(());
+    }
+    let start = Start {
+        hw_id: cpus::hw_id(cpu),
+        claim: SMP.claim_word(cpu),
+        entry,
+        stack_top: thread::fork_idle(cpu)? as u64,
+        thread_pointer: per_cpu::offset(cpu) as u64,
+        argument: 0,
+    };
+    // SAFETY: stack and per-CPU area were made for this CPU and are never given to another; everything is mapped in the
+    // tables that the boot table was sealed with, and the claim word is in a static.
+    unsafe { table.set(cpu, &start) }.map_err(|_| "the boot record is written already")
+}
+
+/// PSCI, if the devicetree has it.
+#[must_use]
+pub fn find_psci(fdt: &Fdt<'_>) -> Option<PsciNode> {
+    match PsciNode::from_fdt(fdt) {
+        Ok(node) => Some(node),
+        // A machine of pens needs none.
+        Err(PsciNodeError::Missing) => None,
+        Err(error) => {
+            println!("PSCI: {error}");
+            None
+        }
+    }
+}
+
+/// Reads the CPUs of the devicetree that `methods` start into `topology`, calling `left_out` for every other.
+///
+/// # Errors
+/// Why none but the boot CPU could be read.
+pub fn read_fdt(
+    fdt: &Fdt<'_>,
+    topology: &mut Topology,
+    boot_cpu: HwId,
+    options: &SmpOptions,
+    methods: &Methods,
+    left_out: &mut dyn FnMut(LeftOut<'_>),
+) -> Result<Findings, String> {
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.nr_cpus };
+    topology.read_fdt(fdt, &fdt_options, left_out).map_err(|error| error.to_string())
+}
