@@ -119,7 +119,8 @@
 //! # assert_eq!(summary, Summary { asked: 2, online: 2 });
 //! ```
 //!
-//! For CPUs that come and go, and for what subsystems do to each of them, there is [`hotplug`], which is built on the same pieces.
+//! For CPUs that come and go, and for what subsystems do to each of them, there is [`hotplug`], which is built on the same pieces; for
+//! leaving the CPUs to another system, [`handover`].
 //!
 //! `no_std`, no allocator, no `unsafe`. Nothing waits for ever: every wait has a [`Deadline`].
 
@@ -129,6 +130,7 @@
 pub mod acpi;
 mod bringup;
 mod cpu;
+pub mod handover;
 pub mod hotplug;
 mod mask;
 mod method;
