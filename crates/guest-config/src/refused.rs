@@ -1,0 +1,104 @@
+//! Why a guest is not started.
+
+use thiserror::Error;
+
+use crate::module::Module;
+
+/// A guest that cannot be served.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{name}: {reason}")]
+pub struct Refused<'a> {
+    /// The guest: the name of its node, or [`GUEST_0`](crate::GUEST_0).
+    pub name: &'a str,
+    /// Why.
+    pub reason: Reason<'a>,
+}
+
+/// Why a guest cannot be served.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason<'a> {
+    /// No module is its kernel.
+    #[error("no module is its kernel")]
+    NoKernel,
+    /// Several modules of one kind.
+    #[error("more than one module is its {0}")]
+    Several(&'static str),
+    /// A property is missing.
+    #[error("its node has no {0}")]
+    Missing(&'static str),
+    /// A property is not what the protocol says.
+    #[error("{property} in {node} is not {expected}")]
+    Malformed {
+        /// The node's name.
+        node: &'a str,
+        /// The property's name.
+        property: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// An option for it on the hypervisor's command line says nothing that can be understood.
+    #[error("{option}={value} on the hypervisor's command line is not {expected}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What it says.
+        value: &'a str,
+        /// What it should say.
+        expected: &'static str,
+    },
+    /// Too few vCPUs, or too many.
+    #[error("it asks for {asked} vCPUs, where a guest may have 1 to {most}")]
+    Vcpus {
+        /// What it asks for.
+        asked: u64,
+        /// What it could have.
+        most: usize,
+    },
+    /// Too little memory to run in.
+    #[error("it asks for {asked} KiB of memory, and {least} KiB is the least that is given")]
+    TooLittleMemory {
+        /// What it asks for, in KiB.
+        asked: u64,
+        /// The least, in KiB.
+        least: u64,
+    },
+    /// More memory than there is for it.
+    #[error("it asks for {asked} KiB of memory, and {left} KiB are left")]
+    TooMuchMemory {
+        /// What it asks for, in KiB.
+        asked: u64,
+        /// What is left, in KiB.
+        left: u64,
+    },
+    /// More SPIs than an interrupt controller has.
+    #[error("it asks for {asked} SPIs, where a guest may have {most}")]
+    Spis {
+        /// What it asks for.
+        asked: u32,
+        /// What it could have.
+        most: u32,
+    },
+    /// A module of no bytes.
+    #[error("the module {0} is empty")]
+    EmptyModule(&'a str),
+    /// A module that is not in memory.
+    #[error("the module {node} at {module} is not in the machine's memory")]
+    ModuleOutsideMemory {
+        /// The node's name.
+        node: &'a str,
+        /// Where it is said to be.
+        module: Module,
+    },
+    /// Modules that do not fit into the guest's memory.
+    #[error("its kernel and ramdisk are {modules} bytes, which do not fit into {memory} KiB of memory")]
+    ModulesDoNotFit {
+        /// Both together, in bytes.
+        modules: u64,
+        /// Its memory, in KiB.
+        memory: u64,
+    },
+    /// Something that this hypervisor does not do.
+    #[error("it has {0}, which is not supported")]
+    Unsupported(&'static str),
+}
