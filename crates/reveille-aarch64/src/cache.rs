@@ -1,6 +1,7 @@
 //! Data cache maintenance by virtual address, for memory that CPUs read with their caches off.
 
 use core::arch::asm;
+use core::ops::Range;
 
 /// Cleans `bytes` to the point of coherency, so that an observer without caches sees what was written.
 ///
@@ -15,6 +16,21 @@ pub fn clean_to_point_of_coherency<T: ?Sized>(bytes: &T) {
         // nothing that a program can see.
         unsafe { asm!("dc cvac, {}", in(reg) line, options(nostack, preserves_flags)) };
         line += line_size();
+    }
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
+}
+
+/// The same for what lies at these addresses; the caches hold nothing of it afterwards, so that what others write there with their caches
+/// off is seen.
+///
+/// # Safety
+/// The addresses are mapped, as memory.
+pub unsafe fn clean_and_invalidate(addresses: Range<usize>) {
+    let line_size = line_size();
+    for line in (addresses.start & !(line_size - 1)..addresses.end).step_by(line_size) {
+        // SAFETY: mapped, says the caller. DC CIVAC changes nothing that a program can see.
+        unsafe { asm!("dc civac, {}", in(reg) line, options(nostack, preserves_flags)) };
     }
     // SAFETY: a barrier.
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };

@@ -53,6 +53,14 @@ impl HoldingPen {
         let back = to_physical(reveille_back_to_pen as *const () as usize);
         Self { entry, back }
     }
+
+    /// The same pen, which CPUs enter through code of the image's own at the physical address `entry`: it may do for them what it likes
+    /// at the exception level at which they come, and then goes on to `reveille_holding_pen` with all registers as they were but those
+    /// that a function may change.
+    #[must_use]
+    pub fn behind(self, entry: u64) -> Self {
+        Self { entry, ..self }
+    }
 }
 
 /// Wakes every CPU that waits in WFE, after what was written and cleaned before.

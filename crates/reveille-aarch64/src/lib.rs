@@ -7,9 +7,10 @@
 //!   [`parking_protocol`]: the enable method `parking-protocol` (ACPI).
 //! - [`pen`]: where CPUs wait that firmware has let go, and `holding_pen`, the one of the image.
 //! - `kernel`: all of this at once, for kernels that map their memory to itself.
+//! - `handover`: leaving for the next system, and the pen in which other CPUs wait for it.
 //! - `cache`: cleaning memory to the point of coherency; `counter`: the clock that all CPUs share.
 //!
-//! `entry`, `kernel`, `spin_table`, `holding_pen`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
+//! `entry`, `kernel`, `spin_table`, `holding_pen`, `handover`, `cache` and `counter` exist on arm64 only; the rest builds, and is tested, on any host.
 
 #![no_std]
 
@@ -23,6 +24,8 @@ pub mod cache;
 pub mod counter;
 #[cfg(target_arch = "aarch64")]
 pub mod entry;
+#[cfg(target_arch = "aarch64")]
+pub mod handover;
 #[cfg(target_arch = "aarch64")]
 pub mod holding_pen;
 #[cfg(target_arch = "aarch64")]

@@ -44,7 +44,17 @@ impl<M: MapReleaseWord> SpinTable<M> {
     /// lies there is overwritten.
     #[must_use]
     pub unsafe fn new(to_physical: impl Fn(usize) -> u64, map: M) -> Self {
-        Self { pen: HoldingPen::new(to_physical), map }
+        // SAFETY: the caller says so.
+        unsafe { Self::with_pen(HoldingPen::new(to_physical), map) }
+    }
+
+    /// The same with a pen of the caller's making.
+    ///
+    /// # Safety
+    /// As for [`Self::new`].
+    #[must_use]
+    pub unsafe fn with_pen(pen: HoldingPen, map: M) -> Self {
+        Self { pen, map }
     }
 
     fn release_word(&self, cpu: &Cpu) -> Result<NonNull<u64>, CallError> {

@@ -267,3 +267,9 @@ impl Handover {
         NotGone::Refused
     }
 }
+
+impl Default for Handover {
+    fn default() -> Self {
+        Self::new()
+    }
+}

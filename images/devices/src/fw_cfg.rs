@@ -12,6 +12,7 @@ use safe_mmio::{UniqueMmioPointer, field};
 
 use crate::devicetree;
 
+const REFUSED: &str = "fw_cfg does not hand over what it has";
 /// The item that lists the files.
 const DIRECTORY: u16 = 0x19;
 /// What each takes there: its size, its key, two bytes that are reserved, and its name, which zeros fill up.
@@ -63,6 +64,14 @@ impl Handover {
     }
 }
 
+/// A file, as the device's directory lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    key: u16,
+    /// Its size in bytes.
+    pub size: usize,
+}
+
 /// The device.
 pub struct FwCfg {
     registers: UniqueMmioPointer<'static, Registers>,
@@ -92,13 +101,39 @@ impl FwCfg {
 
     /// The file `name`, if QEMU has it.
     pub fn read(&mut self, name: &str) -> Option<Vec<u8>> {
+        let file = self.find_file(name)?;
+        Some(self.read_beginning(file, usize::MAX))
+    }
+
+    /// Looks for the file `name`.
+    pub fn find_file(&mut self, name: &str) -> Option<File> {
         let count = u32::from_be_bytes(*self.item(DIRECTORY, 4).first_chunk()?) as usize;
         let directory = self.item(DIRECTORY, 4 + count * ENTRY);
         let mut entries = directory[4..].chunks_exact(ENTRY);
         let entry = entries.find(|entry| entry[NAME..].split(|&byte| byte == 0).next() == Some(name.as_bytes()))?;
-        let size = u32::from_be_bytes(*entry.first_chunk()?);
+        let size = u32::from_be_bytes(*entry.first_chunk()?) as usize;
         let key = u16::from_be_bytes(*entry[4..].first_chunk()?);
-        Some(self.item(key, size as usize))
+        Some(File { key, size })
+    }
+
+    /// The first `limit` bytes of `file`, or all of it if it has fewer.
+    pub fn read_beginning(&mut self, file: File, limit: usize) -> Vec<u8> {
+        self.item(file.key, file.size.min(limit))
+    }
+
+    /// Has the device write `file` to `place`, as [`FwCfg::place`] does.
+    ///
+    /// # Errors
+    /// The device refuses, or the place is too small.
+    ///
+    /// # Safety
+    /// As for [`FwCfg::place`].
+    pub unsafe fn place_file(&mut self, file: File, place: Range<usize>) -> Result<(), &'static str> {
+        if place.len() < Self::place_size(file.size) {
+            return Err(REFUSED);
+        }
+        // SAFETY: the caller says so.
+        unsafe { self.transfer(file.key, file.size, place) }
     }
 
     /// The size of what is handed over, in bytes; 0 where it is nothing.
@@ -128,11 +163,20 @@ impl FwCfg {
     /// # Safety
     /// `place` is 16-byte aligned memory that the device reaches at the same address, and that nobody else uses meanwhile.
     pub unsafe fn place(&mut self, what: Handover, place: Range<usize>) -> Result<(), &'static str> {
-        const REFUSED: &str = "fw_cfg does not hand over what it has";
+        let size = self.handover_size(what);
+        // SAFETY: the caller says so.
+        unsafe { self.transfer(what.keys().1, size, place) }
+    }
+
+    /// Has the device write the first `size` bytes of the item `key` to `place`, as much of it as fits.
+    ///
+    /// # Safety
+    /// As for [`FwCfg::place`].
+    unsafe fn transfer(&mut self, key: u16, size: usize, place: Range<usize>) -> Result<(), &'static str> {
         let room = place.len().checked_sub(size_of::<Transfer>()).ok_or(REFUSED)? & !(align_of::<Transfer>() - 1);
-        let size = self.handover_size(what).min(room);
+        let size = size.min(room);
         let transfer: *mut Transfer = core::ptr::with_exposed_provenance_mut(place.start + room);
-        let control = u32::from(what.keys().1) << 16 | Transfer::SELECT | Transfer::READ;
+        let control = u32::from(key) << 16 | Transfer::SELECT | Transfer::READ;
         let order = Transfer {
             control: control.to_be(),
             length: u32::try_from(size).map_err(|_| REFUSED)?.to_be(),

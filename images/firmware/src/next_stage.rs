@@ -12,31 +12,13 @@ use core::ops::Range;
 use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use psci_server::Entry;
+use reveille_devices::arm64_image::{Header, UNIT};
 use reveille_devices::fw_cfg::{FwCfg, Handover};
 
 use crate::devicetree::{Given, patch};
 use crate::memory_map;
 
-/// What an Image's base is a multiple of, and what a devicetree may take at most.
-const UNIT: usize = 2 << 20;
 const NO_ROOM: &str = "the machine has too little memory";
-
-/// The header of an arm64 Image, as far as it is used here.
-struct Header {
-    text_offset: usize,
-    image_size: usize,
-}
-
-impl Header {
-    const SIZE: usize = 64;
-    const MAGIC: &[u8] = b"ARM\x64";
-
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let field = |offset: usize| bytes.get(offset..)?.first_chunk().map(|&field| u64::from_le_bytes(field) as usize);
-        let header = Self { text_offset: field(8)?, image_size: field(16)? };
-        (bytes.get(56..60)? == Self::MAGIC && header.image_size != 0).then_some(header)
-    }
-}
 
 /// The memory that is the next stage's.
 ///

@@ -82,6 +82,7 @@ impl Drop for Stack {
 }
 
 /// A list of ranges of memory, of fixed size, for the time before there is a heap.
+#[derive(Clone)]
 pub struct Ranges {
     ranges: [Range<usize>; MAX_RANGES],
     count: usize,
@@ -107,7 +108,9 @@ impl Ranges {
         Ok(())
     }
 
-    fn as_slice(&self) -> &[Range<usize>] {
+    /// The ranges, in the order in which they were added.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Range<usize>] {
         &self.ranges[..self.count]
     }
 }

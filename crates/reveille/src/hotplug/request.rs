@@ -46,7 +46,7 @@ pub(super) fn deadline<P: Platform>(plan: &Plan<'_>, platform: &P) -> Deadline {
 
 impl<'a> Hotplug<'a> {
     /// Brings `cpu` up through all steps, and does not return before it is there or back where it was. With
-    /// [`Outcome::TimedOut`] before, a CPU that has come meanwhile or still does is adopted.
+    /// [`crate::Outcome::TimedOut`] before, a CPU that has come meanwhile or still does is adopted.
     ///
     /// # Errors
     /// [`HotplugError`].

@@ -11,7 +11,7 @@
 
 .global _head
 _head:
-	b	primary_entry
+	b	_start
 	nop
 	.quad	0			// text_offset
 	.quad	_image_size
@@ -22,6 +22,9 @@ _head:
 	.ascii	"ARM\x64"
 	.long	0
 
+// An image that has something to do before, or that lets all its CPUs enter here, has a _start of its own.
+.weak _start
+_start:
 .global primary_entry
 primary_entry:
 	msr	daifset, #0xf
