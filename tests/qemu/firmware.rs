@@ -1,4 +1,6 @@
-//! Firmware of ours at EL3, which boots the kernel and answers its PSCI calls.
+//! Firmware of ours at EL3, which boots the kernel and answers its PSCI calls, as it should or as it is told ([`faults`]).
+
+pub mod faults;
 
 use std::time::Duration;
 

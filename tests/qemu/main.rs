@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         faults::steps::TESTS,
         faults::departure::TESTS,
         firmware::TESTS,
+        firmware::faults::TESTS,
         hotplug::TESTS,
         malta::TESTS,
         console::TESTS,

@@ -1,10 +1,17 @@
-//! What firmware of ours writes to the machine's second serial port.
+//! What firmware of ours is asked for, and what it writes to the machine's second serial port.
 
 use std::fs;
 
 use reveille_cli::boot::BootOptions;
 use reveille_trace_format::{Record, decode};
 use tempfile::NamedTempFile;
+
+/// The arguments with which QEMU hands these options to the firmware.
+#[must_use]
+pub fn asked_for(options: &str) -> [String; 2] {
+    // A comma in a property's value is written twice.
+    ["-fw_cfg".into(), format!("name=opt/reveille/firmware,string={}", options.replace(',', ",,"))]
+}
 
 /// A file for the log of a run.
 pub struct FirmwareLog(NamedTempFile);

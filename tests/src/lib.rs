@@ -34,6 +34,7 @@ pub struct Stand {
     image: BuiltImage,
     faulty: OnceLock<BuiltImage>,
     under_firmware: OnceLock<BuiltImage>,
+    faulty_under_firmware: OnceLock<BuiltImage>,
     malta: OnceLock<Box<Stand>>,
 }
 
@@ -56,6 +57,7 @@ impl Stand {
             image,
             faulty: OnceLock::new(),
             under_firmware: OnceLock::new(),
+            faulty_under_firmware: OnceLock::new(),
             malta: OnceLock::new(),
         })
     }
@@ -139,14 +141,30 @@ impl Stand {
         Ok(self.faulty.get_or_init(|| image))
     }
 
+    /// The same with the firmware that boots it.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn faulty_image_under_firmware(&self) -> Result<&BuiltImage, String> {
+        self.build_under_firmware(&self.faulty_under_firmware, &["faults"])
+    }
+
     /// The kernel, and the firmware that boots it. Built when it is first asked for.
     fn image_under_firmware(&self) -> Result<&BuiltImage, String> {
-        if let Some(image) = self.under_firmware.get() {
+        self.build_under_firmware(&self.under_firmware, &[])
+    }
+
+    fn build_under_firmware<'a>(
+        &self,
+        built: &'a OnceLock<BuiltImage>,
+        features: &[&str],
+    ) -> Result<&'a BuiltImage, String> {
+        if let Some(image) = built.get() {
             return Ok(image);
         }
-        let image = image::build_for(&self.host, self.machine, Stack::FirmwareKernel, &[]);
+        let image = image::build_for(&self.host, self.machine, Stack::FirmwareKernel, features);
         let image = image.map_err(|error| error.to_string())?;
-        Ok(self.under_firmware.get_or_init(|| image))
+        Ok(built.get_or_init(|| image))
     }
 
     /// The host, with what boots need.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::report::{Outcome, Proof, Report};
+use reveille_cli::stack::Stack;
 
 use crate::{Booted, Stand};
 
@@ -87,7 +88,11 @@ impl Scenario<'_> {
             ..stand.cpus(self.cpus)
         };
         change(&mut options);
-        let run = Misbehaved { booted: stand.boot_image(stand.faulty_image()?, &options)?, stand };
+        let image = match options.stack {
+            Stack::Kernel => stand.faulty_image()?,
+            Stack::FirmwareKernel => stand.faulty_image_under_firmware()?,
+        };
+        let run = Misbehaved { booted: stand.boot_image(image, &options)?, stand };
         run.check(self)?;
         Ok(run)
     }

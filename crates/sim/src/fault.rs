@@ -1,6 +1,11 @@
 //! What can go wrong with a CPU, and how that is written: [`Fault`], as `cpu2:late:200ms`.
 //!
-//! `no_std`, so that the test option of a kernel and the simulated machine read the same text.
+//! `no_std`, so that the test option of a kernel and the simulated machine read the same text. What firmware of ours can do wrong is
+//! written in the same way: [`FirmwareFault`].
+
+mod firmware;
+
+pub use firmware::{FirmwareFault, FirmwareFaultKind, Says};
 
 use core::fmt;
 use core::str::FromStr;
@@ -106,7 +111,7 @@ pub enum FaultError {
     #[error("a fault begins with its CPU, as in cpu2:dead")]
     Cpu,
     /// There is no such kind.
-    #[error("there is no such fault (there are dead, refused, late, slow, twice, and more)")]
+    #[error("there is no such fault (there are dead, refused, late, and more)")]
     Kind,
     /// What belongs after the kind is missing.
     #[error("the fault needs a code, a time or a step, as in cpu2:late:200ms")]

@@ -33,7 +33,7 @@ struct Happened {
 
 #[derive(Clone, Copy)]
 enum What {
-    Called { call: Call, code: Option<u64>, faulty: bool },
+    Called { call: Call, code: Option<u64> },
     Entered(Entry),
 }
 
@@ -46,6 +46,8 @@ pub struct Call {
     pub ticks: u64,
     /// The CPU that it is about.
     pub target: Option<usize>,
+    /// Whether it was made to go wrong.
+    pub faulty: bool,
 }
 
 struct Ring {
@@ -109,9 +111,9 @@ pub fn begin(ids: &[u64]) {
 }
 
 /// Keeps a call of `cpu` with its answer.
-pub fn called(cpu: usize, call: Call, answer: Answer, faulty: bool) {
+pub fn called(cpu: usize, call: Call, answer: Answer) {
     let code = if let Answer::Return(value) = answer { Some(value) } else { None };
-    keep(Happened { ticks: call.ticks, cpu, what: What::Called { call, code, faulty } });
+    keep(Happened { ticks: call.ticks, cpu, what: What::Called { call, code } });
 }
 
 /// Keeps that `cpu` enters the next stage now.
@@ -178,7 +180,7 @@ fn write_happened(happened: &Happened, lost: usize) {
     }
     let (cpu, ns) = (happened.cpu as u32, timer::nanoseconds(happened.ticks));
     match happened.what {
-        What::Called { call, code, faulty } => {
+        What::Called { call, code } => {
             let [x0, arguments @ ..] = call.registers;
             let id = x0 as u32;
             write(&Record::Call {
@@ -190,7 +192,7 @@ fn write_happened(happened: &Happened, lost: usize) {
                 target: call.target.map(|target| target as u32),
                 code: code.map(|code| code as i64),
                 code_name: code.and_then(|code| answer_name(id, code)),
-                faulty,
+                faulty: call.faulty,
             });
         }
         What::Entered(entry) => write(&Record::Entered {

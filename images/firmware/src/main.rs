@@ -32,13 +32,20 @@ mod psci;
 mod reset;
 mod timer;
 
+use alloc::string::String;
 use core::panic::PanicInfo;
 
 use buddy_system_allocator::LockedHeap;
+use dtoolkit::fdt::Fdt;
 use psci_server::Entry;
+use reveille::MAX_CPUS;
+use reveille_devices::fw_cfg::FwCfg;
+use reveille_firmware_faults::Options;
 
 use crate::console::println;
 
+/// QEMU's file with the options: `-fw_cfg name=opt/reveille/firmware,string=...`.
+const OPTIONS: &str = "opt/reveille/firmware";
 /// Blocks of up to 2 GiB.
 const HEAP_ORDERS: usize = 32;
 const HEAP_SIZE: usize = 4 << 20;
@@ -72,8 +79,10 @@ fn boot() -> Result<Entry, &'static str> {
     call_log::begin(ids);
     gic::init(&fdt)?;
     let ram = next_stage::memory(&fdt)?;
-    psci::init(ids, ram.clone());
-    let entry = next_stage::load(&fdt, &ram)?;
+    let mut fw_cfg = fw_cfg(&fdt)?;
+    let Options { faults, enable_method: _ } = options(&mut fw_cfg, ids.len());
+    psci::init(ids, ram.clone(), faults);
+    let entry = next_stage::load(&fdt, &mut fw_cfg, &ram)?;
     println!(
         "Reveille firmware {}: {} CPU(s), next stage at {:#x}, EL{}",
         env!("CARGO_PKG_VERSION"),
@@ -82,6 +91,23 @@ fn boot() -> Result<Entry, &'static str> {
         non_secure::highest_level()
     );
     Ok(entry)
+}
+
+/// What QEMU hands over.
+fn fw_cfg(fdt: &Fdt<'_>) -> Result<FwCfg, &'static str> {
+    let registers = memory_map::device(&FwCfg::find(fdt)?)?;
+    // SAFETY: mapped as a device, and nobody else uses it.
+    Ok(unsafe { FwCfg::new(registers) })
+}
+
+/// What this firmware is asked for. Who asks for what there is not is told, and gets nothing else instead.
+fn options(fw_cfg: &mut FwCfg, cpus: usize) -> Options<MAX_CPUS> {
+    let text = fw_cfg.read(OPTIONS).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    Options::parse(&text, cpus, timer::ticks_of).unwrap_or_else(|error| {
+        println!("firmware: an option cannot be had: {error}");
+        power::off()
+    })
 }
 
 #[panic_handler]

@@ -40,10 +40,7 @@ pub fn memory(fdt: &Fdt<'_>) -> Result<Range<usize>, &'static str> {
 ///
 /// # Errors
 /// There is nothing to boot, or it does not fit.
-pub fn load(fdt: &Fdt<'_>, ram: &Range<usize>) -> Result<Entry, &'static str> {
-    let registers = memory_map::device(&FwCfg::find(fdt)?)?;
-    // SAFETY: mapped as a device, and nobody else uses it.
-    let mut fw_cfg = unsafe { FwCfg::new(registers) };
+pub fn load(fdt: &Fdt<'_>, fw_cfg: &mut FwCfg, ram: &Range<usize>) -> Result<Entry, &'static str> {
     let size = fw_cfg.handover_size(Handover::Kernel);
     if size == 0 {
         return Err("QEMU was given no -kernel");
@@ -51,14 +48,14 @@ pub fn load(fdt: &Fdt<'_>, ram: &Range<usize>) -> Result<Entry, &'static str> {
     let header =
         Header::parse(&fw_cfg.handover(Handover::Kernel, Header::SIZE)).ok_or("the kernel is no arm64 Image")?;
     let kernel = (ram.start + UNIT).checked_add(header.text_offset).ok_or(NO_ROOM)?;
-    let kernel_end = place(&mut fw_cfg, Handover::Kernel, kernel, size, ram)?;
+    let kernel_end = place(fw_cfg, Handover::Kernel, kernel, size, ram)?;
     let kernel_end = kernel.checked_add(header.image_size).ok_or(NO_ROOM)?.max(kernel_end);
 
     let initrd_size = fw_cfg.handover_size(Handover::Initrd);
     let mut initrd = None;
     if initrd_size != 0 {
         let start = kernel_end.next_multiple_of(UNIT);
-        place(&mut fw_cfg, Handover::Initrd, start, initrd_size, ram)?;
+        place(fw_cfg, Handover::Initrd, start, initrd_size, ram)?;
         initrd = Some(start..start + initrd_size);
     }
     if kernel_end > ram.end {

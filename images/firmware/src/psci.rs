@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use psci_server::{Answer, Entry, Failed, Platform, Resumed, Server};
 use reveille::MAX_CPUS;
+use reveille_firmware_faults::{Faults, Handled, PowersUp};
 use spin::Once;
 
 use crate::call_log::{self, Call};
@@ -16,6 +17,8 @@ struct Machine {
     ids: &'static [u64],
     /// The memory that CPUs may begin in.
     ram: Range<usize>,
+    /// What is to go wrong.
+    faults: Faults<MAX_CPUS>,
 }
 
 impl Platform for Machine {
@@ -28,7 +31,9 @@ impl Platform for Machine {
     }
 
     fn power_on(&self, cpu: usize) -> Result<(), Failed> {
-        gic::wake(self.ids[cpu]);
+        if self.faults.power_on(cpu, timer::now()) {
+            gic::wake(self.ids[cpu]);
+        }
         Ok(())
     }
 }
@@ -40,8 +45,8 @@ fn server() -> &'static Server<Machine, MAX_CPUS> {
 }
 
 /// From here on there is a server: for these CPUs, of which this one runs, and for entry points in `ram`.
-pub fn init(ids: &'static [u64], ram: Range<usize>) {
-    SERVER.call_once(|| Server::new(Machine { ids, ram }));
+pub fn init(ids: &'static [u64], ram: Range<usize>, faults: Faults<MAX_CPUS>) {
+    SERVER.call_once(|| Server::new(Machine { ids, ram, faults }));
     server().boot(cpus::this_cpu());
 }
 
@@ -49,18 +54,26 @@ pub fn init(ids: &'static [u64], ram: Range<usize>) {
 #[unsafe(no_mangle)]
 extern "C" fn cpu_woken(cpu: usize) -> ! {
     cpus::set_this_cpu(cpu);
-    interrupted(cpu);
-    match server().enter(cpu) {
-        Some(entry) => enter(cpu, entry),
-        None => hold(),
+    call_log::tick(cpu);
+    let powers_up = server().platform().faults.powers_up(cpu, timer::now());
+    let up = if let PowersUp::At(up) = powers_up { Some(up) } else { None };
+    sleep_until(cpu, up);
+    match powers_up {
+        PowersUp::Now => server().enter(cpu).map_or_else(|| hold(), |entry| enter(cpu, entry)),
+        PowersUp::At(_) | PowersUp::Never => hold(),
     }
 }
 
-/// An interrupt brought `cpu` here, whose timer is quiet now: does what is due, and programs it for what is due next.
+/// An interrupt brought `cpu` here from the next stage, and its timer is quiet now.
 pub fn interrupted(cpu: usize) {
     call_log::tick(cpu);
-    if let Some(due) = call_log::due(cpu) {
-        timer::program(due);
+    sleep_until(cpu, None);
+}
+
+/// Has the timer of `cpu` fire when its log is due, or at `up`.
+fn sleep_until(cpu: usize, up: Option<u64>) {
+    if let Some(next) = call_log::due(cpu).into_iter().chain(up).min() {
+        timer::program(next);
     }
 }
 
@@ -75,9 +88,8 @@ pub fn handle(frame: &mut Frame) {
     let ticks = timer::now();
     let cpu = cpus::this_cpu();
     let registers = [frame.x[0], frame.x[1], frame.x[2], frame.x[3]];
-    let call = Call { registers, ticks, target: server().target(registers) };
-    let answer = server().handle(cpu, registers);
-    call_log::called(cpu, call, answer, false);
+    let Handled { answer, target, faulty } = server().platform().faults.handle(server(), cpu, registers, ticks);
+    call_log::called(cpu, Call { registers, ticks, target, faulty }, answer);
     match answer {
         Answer::Return(value) => frame.x[0] = value,
         Answer::Off => hold(),
