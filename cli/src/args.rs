@@ -1,4 +1,4 @@
-//! The command line, and how its errors become one sentence each.
+//! The command line, and how its errors become one sentence each. The arguments of `bench` are in `bench`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,15 +7,16 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use reveille_sim::Fault;
 
-use crate::bench::BenchOptions;
-use crate::bench::peer::PeerRequest;
 use crate::boot::BootOptions;
 use crate::error::Error;
 use crate::image::ImageFormat;
-use crate::machine::{MACHINES, Machine};
+use crate::machine::Machine;
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
 use crate::stack::Stack;
+pub use bench::BenchArguments;
+
+mod bench;
 
 /// Boots SMP stacks on QEMU and shows their CPUs coming up.
 ///
@@ -264,38 +265,6 @@ pub struct DoctorArguments {
     /// Only what boots on this machine need [default: what each needs]
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
-}
-
-/// The arguments of `reveille bench`.
-#[derive(Debug, Args)]
-pub struct BenchArguments {
-    /// With how many CPUs
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_value = "4,16,64,128,256,512")]
-    pub cpus: Vec<u32>,
-    /// How often each time is taken
-    #[arg(long, value_name = "N", default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub runs: u32,
-    /// Show where the kernel's instructions go
-    #[arg(long = "where")]
-    pub spans: bool,
-    /// Measure another system too: linux or xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, lk=IMAGE (may be repeated)
-    #[arg(long, value_name = "NAME[=IMAGE]")]
-    pub peer: Vec<PeerRequest>,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-impl BenchArguments {
-    /// What they ask for, but for the peers, which have to be prepared.
-    ///
-    /// # Errors
-    /// [`Error::CpuCount`].
-    pub fn options(&self) -> Result<BenchOptions, Error> {
-        let machine = &MACHINES[0];
-        self.cpus.iter().try_for_each(|&cpus| machine.check_cpus(cpus))?;
-        Ok(BenchOptions { machine, cpus: self.cpus.clone(), runs: self.runs, spans: self.spans, peers: Vec::new() })
-    }
 }
 
 /// Why there is nothing to do with a command line: what to print, and whether it was asked for (`--help`, `--version`).

@@ -168,7 +168,8 @@ impl Files {
 fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let mut options = arguments.options()?;
     let host = setup::ensure(options.machine.architecture())?;
-    options.peers = arguments.peer.iter().map(PeerRequest::prepare).collect::<Result<_, _>>()?;
+    let prepared = arguments.peer.iter().map(|peer: &PeerRequest| peer.prepare(options.machine));
+    options.peers = prepared.collect::<Result<_, _>>()?;
     let mut progress = Progress::default();
     let bench = bench::run(&host, &options, &mut |what| progress.say(what))?;
     drop(progress);

@@ -67,6 +67,7 @@ impl From<&Error> for ExitStatus {
             | Error::OutputPath { .. }
             | Error::ReportRead { .. }
             | Error::QemuRefused { .. }
+            | Error::Bench(BenchError::NotMeasured { .. } | BenchError::NoPeer { .. } | BenchError::OneCpu)
             | Error::Setup(SetupError::Consent(_)) => Self::WrongUse,
             Error::Bench(BenchError::Run { .. }) => Self::NotAllOnline,
             Error::Bench(BenchError::Peer(_)) => Self::HostLacks,

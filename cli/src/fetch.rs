@@ -18,6 +18,8 @@ struct Foreign {
     name: &'static str,
     /// About how much there is to download.
     size: &'static str,
+    /// The architecture that its package is for, as Debian calls it.
+    architecture: &'static str,
     /// Which packages it may be in: an expression that apt takes. The one with the highest numbers in its name is fetched.
     packages: &'static str,
     /// The folder of the package that it is in.
@@ -42,16 +44,29 @@ enum Part {
 const LINUX: Foreign = Foreign {
     name: "Debian's arm64 Linux",
     size: "30 MB",
+    architecture: "arm64",
     packages: "^linux-image-[0-9.]+.*-cloud-arm64-unsigned$",
     folder: "boot",
     part: Part::File("vmlinuz"),
     record: "linux.sha256",
     instead: Some("--peer linux=IMAGE takes another image"),
 };
+/// Debian's kernel for QEMU's `malta`.
+const MIPS_LINUX: Foreign = Foreign {
+    name: "Debian's MIPS Linux",
+    size: "45 MB",
+    architecture: "mipsel",
+    packages: "^linux-image-[0-9.]+.*-4kc-malta$",
+    folder: "boot",
+    part: Part::File("vmlinuz"),
+    record: "linux-mips.sha256",
+    instead: Some("--peer linux=IMAGE takes another image"),
+};
 /// U-Boot for QEMU's `virt`.
 const U_BOOT: Foreign = Foreign {
     name: "Debian's U-Boot",
     size: "2 MB",
+    architecture: "arm64",
     packages: "^u-boot-qemu$",
     folder: "usr/lib/u-boot/qemu_arm64",
     part: Part::File("u-boot.bin"),
@@ -63,6 +78,7 @@ const U_BOOT: Foreign = Foreign {
 const DEVICETREES: Foreign = Foreign {
     name: "Debian's arm64 devicetrees",
     size: "93 MB",
+    architecture: "arm64",
     packages: "^linux-image-[0-9.]+([+]deb[0-9]+)?(-[0-9]+)?-arm64-unsigned$",
     folder: "usr/lib",
     part: Part::Archive,
@@ -73,6 +89,7 @@ const DEVICETREES: Foreign = Foreign {
 const XEN: Foreign = Foreign {
     name: "Debian's arm64 Xen",
     size: "0.3 MB",
+    architecture: "arm64",
     packages: "^xen-hypervisor-[0-9.]+-arm64$",
     folder: "boot",
     part: Part::File("xen"),
@@ -119,6 +136,14 @@ fn failed(step: &'static str) -> impl Fn(io::Error) -> Failure {
 /// [`FetchError`].
 pub fn debian_linux() -> Result<PathBuf, FetchError> {
     fetch(&LINUX, &cache::folders(), download)
+}
+
+/// Debian's Linux for `malta`, as an ELF file: from the cache, or fetched.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn debian_mips_linux() -> Result<PathBuf, FetchError> {
+    fetch(&MIPS_LINUX, &cache::folders(), download)
 }
 
 /// Debian's U-Boot for QEMU's `virt`, to be passed as `-bios`: from the cache, or fetched.
@@ -235,7 +260,7 @@ fn check(step: &'static str, command: &mut Command) -> Result<Said, Failure> {
     Err(Failure { step, reason: apt::reason(&complaints) })
 }
 
-/// apt for arm64, with all its state in the cache.
+/// apt for one architecture, with all its state in the cache.
 struct PrivateApt {
     work: PathBuf,
     options: Vec<String>,
@@ -260,8 +285,10 @@ impl PrivateApt {
             option("Dir::State::status", &status),
             option("Dir::State::lists", &state.join("lists")),
             option("Dir::Cache", &state),
-            "APT::Architecture=arm64".to_owned(),
-            "APT::Architectures=arm64".to_owned(),
+            format!("APT::Architecture={}", foreign.architecture),
+            format!("APT::Architectures={}", foreign.architecture),
+            // The lists of the other architectures stay.
+            "APT::Get::List-Cleanup=false".to_owned(),
             // The folder belongs to whoever runs this.
             "APT::Sandbox::User=root".to_owned(),
         ];

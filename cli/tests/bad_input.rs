@@ -68,6 +68,18 @@ fn a_boot_that_fails_leaves_no_empty_report() {
 }
 
 #[test]
+fn a_bench_of_what_cannot_be_measured_is_refused() {
+    refuses(&["bench", "--machine", "raspi3b"], "nothing is measured on the machine raspi3b (there is: virt, malta)");
+    refuses(&["bench", "--machine", "sim"], "unknown machine 'sim'");
+    refuses(&["bench", "--machine", "malta", "--cpus", "2,32"], "the machine malta takes 1 to 16 CPUs, not 32");
+    refuses(&["bench", "--machine", "malta", "--cpus", "1"], "a bench takes at least 2 CPUs");
+    let peer = "there is no --peer xen on the machine malta: it is one of linux there";
+    refuses(&["bench", "--machine", "malta", "--peer", "xen"], peer);
+    refuses(&["bench", "--machine", "malta", "--peer", "linux=/no/such"], "there is no file /no/such");
+    refuses(&["bench", "--peer", "bsd"], "it is one of linux, xen, lk, each also with =IMAGE");
+}
+
+#[test]
 fn bad_option_values_are_refused() {
     refuses(&["boot", "--policy", "0"], "--policy");
     refuses(&["boot", "--timeout", "0"], "--timeout");

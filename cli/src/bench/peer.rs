@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::{BenchError, COUNT_INSTRUCTIONS, per_cpu};
+use super::subjects::Counting;
+use super::{BenchError, per_cpu};
 use crate::console::Line;
 use crate::error::Error;
+use crate::machine::Machine;
 use crate::qemu::{self, Ending};
 use crate::toolchain::on_path;
 use kinds::{Board, KINDS, Kind, Source};
@@ -23,10 +25,11 @@ mod watch;
 const LIMIT: Duration = Duration::from_secs(60);
 const LIMIT_PER_CPU: Duration = Duration::from_secs(2);
 
-/// A system that someone wants to see measured: `linux`, `linux=IMAGE`, `xen`, `xen=IMAGE`, `lk=IMAGE`.
+/// A system that someone wants to see measured: `linux`, `linux=IMAGE`, `xen`, `xen=IMAGE`, `lk=IMAGE`. Which one it is depends on
+/// the machine.
 #[derive(Clone, Debug)]
 pub struct PeerRequest {
-    kind: &'static Kind,
+    name: &'static str,
     /// `None`: the one that is fetched.
     image: Option<PathBuf>,
 }
@@ -39,16 +42,21 @@ impl FromStr for PeerRequest {
             Some((name, image)) => (name, Some(PathBuf::from(image))),
             None => (text, None),
         };
-        let known = || KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
         let kind = KINDS.iter().find(|kind| kind.name == name);
-        let kind = kind.ok_or_else(|| format!("it is one of {}, each also with =IMAGE", known()))?;
-        match (&image, &kind.source) {
-            (None, Source::Given(what)) => return Err(format!("{name} has to be given as {name}=IMAGE: {what}")),
-            (None, Source::Fetched(_)) => {}
-            (Some(path), _) => check(path, kind.board)?,
-        }
-        Ok(Self { kind, image })
+        let kind = kind.ok_or_else(|| format!("it is one of {}, each also with =IMAGE", names(KINDS.iter())))?;
+        Ok(Self { name: kind.name, image })
     }
+}
+
+/// Their names, each once.
+fn names(kinds: impl Iterator<Item = &'static Kind>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for kind in kinds {
+        if !names.contains(&kind.name) {
+            names.push(kind.name);
+        }
+    }
+    names.join(", ")
 }
 
 /// Whether QEMU can make anything of an image, so that nobody waits for one of which it cannot.
@@ -69,12 +77,33 @@ fn check(image: &Path, board: &Board) -> Result<(), String> {
 }
 
 impl PeerRequest {
+    /// Checks that there is such a system beside ours on `machine`, and that the image that was given can be one.
+    ///
+    /// # Errors
+    /// [`BenchError::NoPeer`].
+    pub fn check(&self, machine: &Machine) -> Result<(), BenchError> {
+        self.kind(machine).map(drop)
+    }
+
+    fn kind(&self, machine: &Machine) -> Result<&'static Kind, BenchError> {
+        let refused = |problem| BenchError::NoPeer { peer: self.name.to_owned(), machine: machine.name, problem };
+        let kind = Kind::beside(machine).find(|kind| kind.name == self.name);
+        let kind = kind.ok_or_else(|| refused(format!("it is one of {} there", names(Kind::beside(machine)))))?;
+        match (&self.image, &kind.source) {
+            (None, Source::Given(what)) => Err(format!("it has to be given as {}=IMAGE: {what}", self.name)),
+            (None, Source::Fetched(_)) => Ok(kind),
+            (Some(path), _) => check(path, kind.board).map(|()| kind),
+        }
+        .map_err(refused)
+    }
+
     /// Fetches the image where none was given, and looks for QEMU, so that no measurement has to wait for either.
     ///
     /// # Errors
-    /// [`BenchError::Peer`].
-    pub fn prepare(&self) -> Result<Peer, BenchError> {
-        let Kind { name, board, source, .. } = self.kind;
+    /// Those of [`Self::check`], and [`BenchError::Peer`].
+    pub fn prepare(&self, machine: &Machine) -> Result<Peer, BenchError> {
+        let kind = self.kind(machine)?;
+        let Kind { name, board, source, .. } = kind;
         let qemu = on_path(board.architecture.qemu).ok_or_else(|| {
             let (qemu, package) = (board.architecture.qemu, board.architecture.qemu_packages.apt);
             BenchError::Peer(format!("{name} runs on {qemu}, which is not there (Debian's package is {package})"))
@@ -84,7 +113,7 @@ impl PeerRequest {
             (None, Source::Fetched(fetch)) => fetch().map_err(|error| BenchError::Peer(error.to_string()))?,
             (None, Source::Given(what)) => return Err(BenchError::Peer(format!("{name} needs an image: {what}"))),
         };
-        Ok(Peer { kind: self.kind, qemu, image })
+        Ok(Peer { kind, qemu, image })
     }
 }
 
@@ -108,7 +137,14 @@ impl Peer {
     pub fn refusal(&self, cpus: u32) -> Option<String> {
         let Kind { name, max_cpus, .. } = self.kind;
         let takes = (2..=*max_cpus).contains(&cpus);
-        (!takes).then(|| format!("{name} is not measured with {cpus} CPUs: it is measured with 2 to {max_cpus}"))
+        let range = if *max_cpus == 2 { "2".to_owned() } else { format!("2 to {max_cpus}") };
+        (!takes).then(|| format!("{name} is not measured with {cpus} CPUs: it is measured with {range}"))
+    }
+
+    /// In what it differs from ours that its figures must not be read without.
+    #[must_use]
+    pub fn differs(&self) -> Option<&'static str> {
+        self.kind.differs
     }
 
     /// Which image it is, how it was measured, and what else it does in that time.
@@ -136,8 +172,8 @@ impl Peer {
     ///
     /// # Errors
     /// As [`Self::phase`].
-    pub fn count(&self, cpus: u32) -> Result<f64, Error> {
-        Ok(per_cpu(self.boot(cpus, &COUNT_INSTRUCTIONS)?, cpus))
+    pub fn count(&self, cpus: u32, counting: &Counting) -> Result<f64, Error> {
+        Ok(per_cpu(self.boot(cpus, &counting.arguments)?, cpus))
     }
 
     fn boot(&self, cpus: u32, further: &[&str]) -> Result<u64, Error> {
@@ -165,6 +201,7 @@ impl Peer {
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
         add(&["-machine", board.machine, "-cpu", board.cpu_model, "-smp", &cpus, "-m", board.memory]);
         add(&["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+        board.without.iter().for_each(|device| add(&[device, "none"]));
         add(&["-kernel", &image, "-append", command_line]);
         if let Some(guest) = guest {
             // The guest is never started: any file will do. A comma in a property's value is written twice.
@@ -179,43 +216,64 @@ impl Peer {
 mod tests {
     use super::*;
 
+    fn on(machine: &str, text: &str) -> Result<(), String> {
+        let machine = Machine::find(machine).map_err(|error| error.to_string())?;
+        text.parse::<PeerRequest>()?.check(machine).map_err(|error| error.to_string())
+    }
+
     fn refused(text: &str) -> String {
-        text.parse::<PeerRequest>().unwrap_err()
+        on("virt", text).unwrap_err()
     }
 
     #[test]
     fn peers_are_named_with_their_image() {
-        assert!("linux".parse::<PeerRequest>().is_ok() && "xen".parse::<PeerRequest>().is_ok());
-        assert!(refused("bsd=x").contains("one of linux, xen, lk"), "{}", refused("bsd=x"));
-        assert_eq!(refused("linux=/no/such"), "there is no file /no/such");
-        assert_eq!(refused("xen="), "there is no file ");
+        assert!(on("virt", "linux").is_ok() && on("virt", "xen").is_ok());
+        assert!(refused("bsd=x").contains("one of linux, xen, lk, each"), "{}", refused("bsd=x"));
+        assert_eq!(
+            refused("linux=/no/such"),
+            "there is no --peer linux on the machine virt: there is no file /no/such"
+        );
+        assert!(refused("xen=").ends_with(": there is no file "));
+    }
+
+    #[test]
+    fn each_machine_has_its_own_peers() {
+        assert!(on("malta", "linux").is_ok());
+        let expected = "there is no --peer xen on the machine malta: it is one of linux there";
+        assert_eq!(on("malta", "xen").unwrap_err(), expected);
     }
 
     #[test]
     fn who_asks_for_lk_without_an_image_is_told_where_one_comes_from() {
         let refused = refused("lk");
-        assert!(refused.starts_with("lk has to be given as lk=IMAGE: "), "{refused}");
-        assert!(refused.contains("lk.elf") && refused.contains("qemu-virt-arm64-test"), "{refused}");
+        assert!(refused.ends_with("lk.elf") && refused.contains("it has to be given as lk=IMAGE: "), "{refused}");
+        assert!(refused.contains("qemu-virt-arm64-test"), "{refused}");
     }
 
     #[test]
     fn an_image_that_qemu_cannot_boot_is_refused_before_anything_runs() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lk");
+        let file = folder.path().join("image");
         let mut image = [0; 64];
         image[56..60].copy_from_slice(b"ARM\x64");
-        for (content, is_kernel) in
-            [(&image[..], true), (b"\x7fELF\x02", true), (b"", false), (b"# a script", false), (&image[1..], false)]
-        {
+        let elf_for_mips = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\x00\x08\x00";
+        let table = [
+            ("virt", "lk", &image[..], true),
+            ("virt", "lk", b"\x7fELF\x02", true),
+            ("virt", "lk", b"", false),
+            ("virt", "lk", b"# a script", false),
+            ("virt", "lk", &image[1..], false),
+            ("malta", "linux", elf_for_mips, true),
+            ("malta", "linux", &elf_for_mips[..19], false),
+            ("malta", "linux", &image[..], false),
+        ];
+        for (machine, name, content, is_kernel) in table {
             std::fs::write(&file, content).unwrap();
-            let peer = format!("lk={}", file.display()).parse::<PeerRequest>();
+            let peer = on(machine, &format!("{name}={}", file.display()));
             assert_eq!(peer.is_ok(), is_kernel, "{content:?}");
-            assert!(
-                peer.err().is_none_or(|error| error.contains("is no kernel that QEMU boots on arm64")),
-                "{content:?}"
-            );
+            assert!(peer.err().is_none_or(|error| error.contains("is no kernel that QEMU boots on ")), "{content:?}");
         }
-        assert!(refused(&format!("lk={}", folder.path().display())).starts_with("there is no file"));
+        assert!(refused(&format!("lk={}", folder.path().display())).contains("there is no file"));
     }
 
     fn xen() -> Peer {
@@ -243,6 +301,8 @@ mod tests {
         for kind in KINDS {
             let peer = Peer { kind, ..xen() };
             assert!(peer.note().contains("in that time it also "), "{}", peer.note());
+            let is_another_model = kind.differs.is_some();
+            assert_eq!(peer.note().contains("another CPU model"), is_another_model, "{}", peer.note());
         }
     }
 }

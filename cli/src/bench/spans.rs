@@ -1,4 +1,4 @@
-//! Where the instructions of a bring-up go, by the names of the trace. For runs in which a nanosecond is an instruction.
+//! Where the instructions of a bring-up go, by the names of the trace. For runs in which time is counted by instructions.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,9 @@ pub enum Side {
     New,
 }
 
-/// The shares of all functions, the largest of each side first.
+/// The shares of all functions, the largest of each side first. One of the report's nanoseconds is `instructions`.
 #[must_use]
-pub fn of(report: &Report) -> Vec<Share> {
+pub fn of(report: &Report, instructions: f64) -> Vec<Share> {
     let Some((boot, others)) = report.cpus.split_first() else { return Vec::new() };
     let kicks = || boot.events.iter().filter(|event| event.name == "kick").map(|event| event.ns);
     let (Some(first), Some(last)) = (kicks().min(), kicks().max()) else { return Vec::new() };
@@ -48,7 +48,7 @@ pub fn of(report: &Report) -> Vec<Share> {
     let shares = sums.into_iter().filter(|(_, sum)| *sum > 0).map(|((side, name), sum)| Share {
         side,
         name: name.to_owned(),
-        instructions_per_cpu: sum as f64 / count,
+        instructions_per_cpu: sum as f64 * instructions / count,
     });
     let mut shares: Vec<Share> = shares.collect();
     shares.sort_by(|a, b| a.side.cmp(&b.side).then(b.instructions_per_cpu.total_cmp(&a.instructions_per_cpu)));
@@ -102,6 +102,7 @@ mod tests {
         // Of the 290 on the control CPU 150 passed while the other one ran.
         let expected =
             [share(Side::Control, "outer", 140.0), share(Side::New, "inner", 30.0), share(Side::New, "outer", 15.0)];
-        assert_eq!(of(&report), expected);
+        assert_eq!(of(&report, 1.0), expected);
+        assert_eq!(of(&report, 0.5)[0].instructions_per_cpu, 70.0);
     }
 }

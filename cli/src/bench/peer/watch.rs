@@ -88,7 +88,11 @@ mod tests {
     use super::*;
 
     fn watch(name: &str, cpus: u32, lines: &[(&str, u64)]) -> Result<u64, String> {
-        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        watch_beside("virt", name, cpus, lines)
+    }
+
+    fn watch_beside(machine: &str, name: &str, cpus: u32, lines: &[(&str, u64)]) -> Result<u64, String> {
+        let kind = KINDS.iter().find(|kind| kind.name == name && kind.beside == machine).unwrap();
         let mut watch = Watch::new(kind, cpus);
         let seen = lines.iter().position(|(line, seen)| watch.see(line, Duration::from_millis(*seen)).is_break());
         assert!(seen.is_none_or(|seen| seen == lines.len() - 1), "it should look at all lines");
@@ -109,6 +113,24 @@ mod tests {
         assert!(headless.contains("does not show \"smp: Bringing up secondary CPUs\""), "{headless}");
         let fewer = watch("linux", 8, &lines).unwrap_err();
         assert!(fewer.contains("brought up 3 CPUs instead of 7"), "{fewer}");
+    }
+
+    #[test]
+    fn linux_on_mips_is_measured_by_its_time_stamps() {
+        let lines = [
+            ("[    0.000000] Detected 1 available secondary CPU(s)", 1),
+            ("[    0.000000] CPU frequency 333.34 MHz", 2),
+            ("[    0.000142] sched_clock: 32 bits at 167MHz, resolution 5ns, wraps every 12884817917ns", 3),
+            ("[    0.198295] smp: Bringing up secondary CPUs ...", 4),
+            ("[    0.201195] Primary instruction cache 2kB, VIPT, 2-way, linesize 16 bytes.", 5),
+            ("[    0.206207] CPU1 revision is: 00019500 (MIPS 34Kc)", 6),
+            ("[    0.314193] Synchronize counters for CPU 1: done.", 7),
+            ("[    0.323977] smp: Brought up 1 node, 2 CPUs", 800),
+        ];
+        assert_eq!(watch_beside("malta", "linux", 2, &lines), Ok(125_682_000));
+        let alone = [lines[3], ("[    0.200000] smp: Brought up 1 node, 1 CPU", 5)];
+        let alone = watch_beside("malta", "linux", 2, &alone).unwrap_err();
+        assert!(alone.contains("brought up 0 CPUs instead of 1"), "{alone}");
     }
 
     #[test]
