@@ -66,6 +66,8 @@ fn start_up(arguments: &BootArguments) -> Result<Loader, &'static str> {
         let _span = trace::span(name::target_early_init);
     }
     let options = Options::from_command_line(devicetree::command_line(&fdt));
+    #[cfg(feature = "faults")]
+    crate::fault::read_command_line(devicetree::command_line(&fdt));
     let layout = heap_init(&fdt)?;
     match console::find(&fdt) {
         Ok(uart) => console::init(uart),
