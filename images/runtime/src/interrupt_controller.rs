@@ -17,6 +17,8 @@ pub enum Interrupt {
     Ipi(Ipi),
     /// This CPU's timer.
     Timer,
+    /// Another one that each CPU has of its own, by the controller's number.
+    Private(u32),
     /// One that all CPUs share, by the controller's number.
     Shared(u32),
 }
@@ -40,6 +42,15 @@ pub trait InterruptController: Sync {
 
     /// Keeps the interrupt of its timer from this CPU, which has the id `hw_id` and took it.
     fn disable_timer(&self, hw_id: HwId);
+
+    /// Has this CPU, which has the id `hw_id` and takes interrupts, take its private interrupt `number` from here on, or no longer.
+    /// While it is level-triggered and its level is high, it comes as soon as it is taken.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn set_private(&self, _hw_id: HwId, _number: u32, _enabled: bool) -> Result<(), &'static str> {
+        Err("the interrupt controller has no other private interrupts")
+    }
 
     /// Keeps every interrupt from this CPU, which has the id `hw_id` and took them: also those that are pending do not wake it
     /// any more. Afterwards the CPU may be initialised again, whether it was off meanwhile or not.
@@ -115,11 +126,36 @@ pub(crate) fn handle() {
     controller().handle(|interrupt| match interrupt {
         Interrupt::Ipi(ipi) => ipi::handle(ipi),
         Interrupt::Timer => thread::timer_interrupt(),
+        Interrupt::Private(number) => match PRIVATE.get(number as usize).and_then(spin::Once::get) {
+            Some(handler) => handler(),
+            None => crate::println!("unexpected private interrupt {number}"),
+        },
         Interrupt::Shared(number) => match handler_of(number) {
             Some(handler) => handler(),
             None => crate::println!("unexpected interrupt {number}"),
         },
     });
+}
+
+/// Of each private interrupt, what all CPUs do about it.
+static PRIVATE: [spin::Once<fn()>; 32] = [const { spin::Once::new() }; 32];
+
+/// Has `handler` called on every CPU that takes its private interrupt `number` ([`set_private`]). The first one stays.
+///
+/// # Errors
+/// There is no such interrupt.
+pub fn request_private(number: u32, handler: fn()) -> Result<(), &'static str> {
+    let private = PRIVATE.get(number as usize).ok_or("no CPU has such a private interrupt")?;
+    private.call_once(|| handler);
+    Ok(())
+}
+
+/// Has this CPU take a private interrupt, or not; see [`InterruptController::set_private`].
+///
+/// # Errors
+/// Why it cannot.
+pub fn set_private(hw_id: HwId, number: u32, enabled: bool) -> Result<(), &'static str> {
+    controller().set_private(hw_id, number, enabled)
 }
 
 /// A shared interrupt that somebody asked for.

@@ -91,6 +91,11 @@ pub fn received(cpu: CpuIndex) -> u32 {
     RECEIVED.of(cpu).load(Ordering::Relaxed)
 }
 
+/// Interrupts `cpu`, which takes calls, and does nothing else there: what it runs at a lower exception level comes out of that.
+pub fn nudge(cpu: CpuIndex) {
+    interrupt_controller::send_ipi(cpu, Ipi::Reschedule);
+}
+
 pub(crate) fn handle(ipi: Ipi) {
     RECEIVED.fetch_add(1, Ordering::Relaxed);
     match ipi {

@@ -35,6 +35,13 @@ unsafe impl GlobalAlloc for LockedHeap {
     }
 }
 
+/// How much of the heap is free, in bytes. Not all of it may be had in one piece.
+#[must_use]
+pub fn free() -> usize {
+    let heap = HEAP.0.lock();
+    heap.stats_total_bytes().saturating_sub(heap.stats_alloc_actual())
+}
+
 /// The slots for stacks: those that were never used, and those that came back with their stack mapped.
 struct StackArea {
     unused: Range<usize>,

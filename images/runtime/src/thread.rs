@@ -230,6 +230,13 @@ pub(crate) fn is_expendable() -> bool {
     unsafe { CURRENT.load(Ordering::Relaxed).as_ref() }.is_some_and(|thread| thread.expendable.load(Ordering::Relaxed))
 }
 
+/// Whether another thread of this CPU could run now.
+#[must_use]
+pub fn others_are_ready() -> bool {
+    let _masked = interrupts::mask();
+    !RUN_QUEUE.lock().ready.is_empty()
+}
+
 /// Lets other threads of this CPU run.
 pub fn yield_now() {
     let _masked = interrupts::mask();

@@ -154,6 +154,15 @@ impl InterruptController for GicV3 {
         self.clear_private(hw_id, 1_u32.checked_shl(timer::interrupt()).unwrap_or(0));
     }
 
+    fn set_private(&self, hw_id: HwId, number: u32, enabled: bool) -> Result<(), &'static str> {
+        let id = IntId::try_from(number).map_err(|_| "the GIC has no such private interrupt")?;
+        let mut redistributor = self.redistributor(hw_id)?;
+        if enabled {
+            return enable(&mut redistributor, id);
+        }
+        redistributor.enable_interrupt(id, false).map_err(|_| "the redistributor refuses an interrupt")
+    }
+
     fn disable_this_cpu(&self, hw_id: HwId) {
         GicCpuInterface::enable_group1(false);
         self.clear_private(hw_id, u32::MAX);
@@ -196,6 +205,7 @@ impl InterruptController for GicV3 {
             handler(match Ipi::from_number(number) {
                 Some(ipi) => Interrupt::Ipi(ipi),
                 None if number == timer::interrupt() => Interrupt::Timer,
+                None if number < 32 => Interrupt::Private(number),
                 None => Interrupt::Shared(number),
             });
         }) {}
