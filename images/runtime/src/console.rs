@@ -100,6 +100,13 @@ pub fn print(arguments: fmt::Arguments<'_>) {
     }
 }
 
+/// Prints bytes as they are.
+pub fn print_bytes(bytes: &[u8]) {
+    if let Some(console) = CONSOLE.lock().as_mut() {
+        console.0.send_all(bytes);
+    }
+}
+
 /// Prints, unless the console is in use: whether it did.
 pub(crate) fn try_print(arguments: fmt::Arguments<'_>) -> bool {
     let Some(mut console) = CONSOLE.try_lock() else { return false };

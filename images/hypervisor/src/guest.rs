@@ -1,0 +1,231 @@
+//! A guest: its memory, its vCPUs and its devices.
+//!
+//! - [`memory`]: what it has of the machine's memory;
+//! - [`build`]: what is in it when the guest begins, and the devicetree that tells the guest of it all;
+//! - [`devices`]: what is where in its addresses that is no memory;
+//! - [`psci`]: what its calls of firmware do;
+//! - [`output`]: what it prints.
+
+pub mod build;
+pub mod devices;
+pub mod memory;
+pub mod output;
+pub mod psci;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+use psci_server::Server;
+use reveille::CpuIndex;
+use reveille_runtime::arch::{interrupts, power, timer};
+use reveille_runtime::lock::{IrqGuard, IrqLock};
+use reveille_runtime::thread::{self, Completion};
+use reveille_runtime::{ipi, println};
+use vgic::{VcpuSet, Vgic};
+use vpl011::Vpl011;
+
+use crate::vcpu::Vcpu;
+use crate::vcpu::context::Context;
+use build::Start;
+use memory::GuestMemory;
+use psci::GuestCpus;
+
+/// The most vCPUs that a guest can have: as many redistributors as there is room for.
+pub const MAX_VCPUS: usize = 64;
+
+/// Why a guest ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum End {
+    /// It called SYSTEM_OFF.
+    PoweredOff = 1,
+    /// It called SYSTEM_RESET.
+    Reset = 2,
+    /// It did what it cannot go on from.
+    Crashed = 3,
+}
+
+impl End {
+    const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            1 => Some(Self::PoweredOff),
+            2 => Some(Self::Reset),
+            3 => Some(Self::Crashed),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PoweredOff => "switched itself off",
+            Self::Reset => "reset itself, and is not started again",
+            Self::Crashed => "crashed",
+        })
+    }
+}
+
+/// What others know of a vCPU.
+struct Seen {
+    /// The CPU that runs it.
+    home: CpuIndex,
+    /// It is in the guest, or about to be: what concerns it takes an interrupt.
+    in_guest: AtomicBool,
+    /// Completed when it is to wake up.
+    wake: Completion,
+    /// The same as a flag, so that many wake-ups are one.
+    woken: AtomicBool,
+}
+
+/// A guest.
+pub struct Guest {
+    /// Its number, from 0.
+    pub number: usize,
+    /// Its name.
+    pub name: String,
+    memory: GuestMemory,
+    vgic: IrqLock<Vgic>,
+    psci: Server<GuestCpus, MAX_VCPUS>,
+    uart: IrqLock<Vpl011>,
+    vcpus: Vec<Seen>,
+    /// [`End`], or 0.
+    end: AtomicU8,
+    /// How many vCPUs have threads.
+    running: AtomicUsize,
+    /// The guest's counter stands so far behind the machine's.
+    counter_offset: u64,
+    redistributors_size: u64,
+}
+
+impl Guest {
+    /// A guest whose memory is filled, with a vCPU on each of `homes`.
+    ///
+    /// # Errors
+    /// What there is too much of.
+    pub fn new(
+        number: usize,
+        name: &str,
+        memory: GuestMemory,
+        homes: impl Iterator<Item = CpuIndex>,
+    ) -> Result<Self, &'static str> {
+        let seen = |home| Seen {
+            home,
+            in_guest: AtomicBool::new(false),
+            wake: Completion::new(),
+            woken: AtomicBool::new(false),
+        };
+        let vcpus: Vec<Seen> = homes.map(seen).collect();
+        let vgic = Vgic::new(vcpus.len(), devices::SPIS).map_err(|_| "a guest has more vCPUs than a GIC serves")?;
+        let psci = Server::new(GuestCpus::new(vcpus.len(), memory.addresses()));
+        Ok(Self {
+            number,
+            name: String::from(name),
+            memory,
+            redistributors_size: vgic.redistributors_size(),
+            vgic: IrqLock::new(vgic),
+            psci,
+            uart: IrqLock::new(Vpl011::new()),
+            running: AtomicUsize::new(vcpus.len()),
+            vcpus,
+            end: AtomicU8::new(0),
+            counter_offset: timer::ticks(),
+        })
+    }
+
+    /// Starts its threads; vCPU 0 begins as `start` says, the others are off.
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn start(self: &Arc<Self>, start: &Start) -> Result<(), &'static str> {
+        self.psci.platform().set_guest(Arc::downgrade(self));
+        self.psci.boot(0);
+        for (index, seen) in self.vcpus.iter().enumerate() {
+            let vcpu = Vcpu::new(Arc::clone(self), index);
+            let first = (index == 0).then_some(start.entry());
+            let thread = thread::spawn_bound("vcpu", seen.home, move || vcpu.run(first));
+            thread.map_err(|_| "there is no room for a vCPU's thread")?;
+        }
+        Ok(())
+    }
+
+    /// Its interrupt controller.
+    pub fn vgic(&self) -> IrqGuard<'_, Vgic> {
+        self.vgic.lock()
+    }
+
+    /// What answers its calls of firmware.
+    pub fn psci(&self) -> &Server<GuestCpus, MAX_VCPUS> {
+        &self.psci
+    }
+
+    /// What the registers of a vCPU with these affinity fields are after reset.
+    pub fn reset_context(&self, affinity: u64) -> Context {
+        // The numbers of guests are few; 0 is that of the time before there was a guest.
+        Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1), self.counter_offset)
+    }
+
+    /// Notes whether the vCPU is in the guest. By its own thread, with interrupts masked.
+    pub fn set_in_guest(&self, vcpu: usize, in_guest: bool) {
+        self.vcpus[vcpu].in_guest.store(in_guest, Ordering::SeqCst);
+    }
+
+    /// Has the vCPU look at what it has to do: wakes it if it sleeps, and has it come out of the guest.
+    pub fn wake(&self, vcpu: usize) {
+        let Some(seen) = self.vcpus.get(vcpu) else { return };
+        if !seen.woken.swap(true, Ordering::SeqCst) {
+            seen.wake.complete();
+        }
+        let _masked = interrupts::mask();
+        if seen.in_guest.load(Ordering::SeqCst) && seen.home != reveille_runtime::per_cpu::smp_processor_id() {
+            ipi::nudge(seen.home);
+        }
+    }
+
+    /// The same for all of a set.
+    pub fn wake_all(&self, vcpus: &VcpuSet) {
+        vcpus.iter().for_each(|vcpu| self.wake(vcpu));
+    }
+
+    /// Waits, as the thread of this vCPU, until it is woken or the machine's counter reaches `deadline`. May return early.
+    pub fn wait(&self, vcpu: usize, deadline: u64) {
+        let seen = &self.vcpus[vcpu];
+        // Which of both it was shows in what there is to do.
+        let _ = seen.wake.wait(deadline);
+        seen.woken.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends it, for the first reason that there is.
+    pub fn end(&self, end: End) {
+        if self.end.compare_exchange(0, end as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            (0..self.vcpus.len()).for_each(|vcpu| self.wake(vcpu));
+        }
+    }
+
+    /// Ends it and says why.
+    pub fn crash(&self, reason: fmt::Arguments<'_>) {
+        println!("Guest {} ({}): {reason}", self.number, self.name);
+        self.end(End::Crashed);
+    }
+
+    /// Whether its vCPUs are to stop.
+    pub fn is_ending(&self) -> bool {
+        self.end.load(Ordering::SeqCst) != 0
+    }
+
+    /// The thread of one of its vCPUs has ended. With the last one the guest is gone, and with guest 0 the machine is.
+    pub fn vcpu_has_ended(guest: &Arc<Self>) {
+        if guest.running.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        output::finish(guest.number);
+        let end = End::from_raw(guest.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed);
+        println!("Guest {} ({}) {end}", guest.number, guest.name);
+        if guest.number == 0 {
+            power::exit(u8::from(end == End::Crashed));
+        }
+    }
+}

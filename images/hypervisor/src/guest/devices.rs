@@ -1,0 +1,78 @@
+//! What is where in a guest's addresses that is no memory.
+
+use guest_config::Pl011;
+use vgic::AccessSize;
+use vpl011::Vpl011;
+
+use super::{Guest, output};
+
+/// The distributor of its GICv3.
+pub const DISTRIBUTOR: u64 = 0x0800_0000;
+/// How large that is, in bytes.
+pub const DISTRIBUTOR_SIZE: u64 = 0x1_0000;
+/// The redistributors, one behind the other.
+pub const REDISTRIBUTORS: u64 = 0x080a_0000;
+/// How many shared interrupts there are.
+pub const SPIS: usize = 32;
+/// Its UART.
+pub const UART: Pl011 = Pl011 { address: 0x0900_0000, intid: 33 };
+const UART_SIZE: u64 = 0x1000;
+
+/// An access to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The guest's physical address.
+    pub address: u64,
+    /// How much of it.
+    pub size: AccessSize,
+    /// What is written; `None` for a read.
+    pub write: Option<u64>,
+}
+
+impl Guest {
+    /// Does it: what was read, or 0. `None` if nothing is there.
+    pub fn access(&self, access: &Access) -> Option<u64> {
+        let &Access { address, size, write } = access;
+        let within = |start: u64, length: u64| address.checked_sub(start).filter(|&offset| offset < length);
+        if let Some(offset) = within(DISTRIBUTOR, DISTRIBUTOR_SIZE) {
+            let Some(value) = write else { return Some(self.vgic().read_distributor(offset, size)) };
+            let concerned = self.vgic().write_distributor(offset, size, value);
+            self.wake_all(&concerned);
+        } else if let Some(offset) = within(REDISTRIBUTORS, self.redistributors_size) {
+            let Some(value) = write else { return Some(self.vgic().read_redistributors(offset, size)) };
+            let concerned = self.vgic().write_redistributors(offset, size, value);
+            self.wake_all(&concerned);
+        } else if let Some(offset) = within(UART.address, UART_SIZE) {
+            return Some(self.access_uart(offset, write));
+        } else {
+            return None;
+        }
+        Some(0)
+    }
+
+    fn access_uart(&self, offset: u64, write: Option<u64>) -> u64 {
+        let mut uart = self.uart.lock();
+        let value = match write {
+            None => uart.read(offset),
+            Some(value) => {
+                uart.write(offset, value).inspect(|&byte| output::print(self.number, byte));
+                0
+            }
+        };
+        self.show_uart_interrupt(&uart);
+        value
+    }
+
+    /// Something is typed for this guest. What it does not take is lost.
+    pub fn type_byte(&self, byte: u8) {
+        let mut uart = self.uart.lock();
+        let _ = uart.receive(byte);
+        self.show_uart_interrupt(&uart);
+    }
+
+    /// With the UART's lock held: levels come in the order in which they were.
+    fn show_uart_interrupt(&self, uart: &Vpl011) {
+        let concerned = self.vgic().set_spi(UART.intid, uart.interrupt());
+        self.wake_all(&concerned);
+    }
+}

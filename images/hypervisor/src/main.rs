@@ -1,0 +1,25 @@
+//! The reference hypervisor, at EL2. It follows the way up of Xen 4.15 on arm64 under the names of its functions.
+//!
+//! In the order of the boot:
+//!
+//! - [`setup`]: the boot CPU, from `start_xen` to its idle loop;
+//! - [`smpboot`]: which CPUs there are, how they are brought up, and what each new one does;
+//! - [`virt`]: what makes a CPU able to run guests;
+//! - [`domains`]: the guests that the machine's devicetree asks for, and [`modules`], what they begin with;
+//! - [`guest`]: a guest: memory, devices, and [`vcpu`]: its virtual CPUs;
+//! - [`report`]: what the host is told of the hypervisor's own way up.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod domains;
+mod guest;
+mod modules;
+mod names;
+mod report;
+mod setup;
+mod smpboot;
+mod vcpu;
+mod virt;

@@ -1,0 +1,136 @@
+//! The boot CPU, from its first Rust to its idle loop (Xen's `xen/arch/arm/setup.c`).
+
+use dtoolkit::fdt::Fdt;
+use dtoolkit::standard::NodeStandard;
+use reveille_runtime::arch::head::BootArguments;
+use reveille_runtime::arch::{interrupt_controllers, interrupts, power, processor, timer};
+use reveille_runtime::cpus::SMP;
+use reveille_runtime::plan::{Wishes, value};
+use reveille_runtime::{
+    clock, console, devicetree, interrupt_controller, ipi, memory, per_cpu, println, report, thread, trace,
+};
+
+use crate::names::name;
+use crate::smpboot::{self, smp_init_cpus, smp_prepare_cpus};
+use crate::{domains, modules, virt};
+
+/// The status of a run that could not begin.
+const FAILED: u8 = 1;
+
+#[unsafe(no_mangle)]
+fn image_main(arguments: BootArguments) -> ! {
+    clock::set_origin(arguments.entry_ticks);
+    if let Err(reason) = start_xen(&arguments) {
+        println!("The hypervisor cannot run here: {reason}");
+        power::exit(FAILED)
+    }
+    trace::end(name::start_xen);
+    trace::begin(name::idle_loop, 0);
+    thread::idle(|| smpboot::stop_cpu())
+}
+
+fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
+    trace::begin(name::start_xen, 0);
+    smp_clear_cpu_maps();
+    let fdt = boot_fdt_info(arguments)?;
+    let wishes = cmdline_parse(&fdt);
+    setup_mm(&fdt)?;
+    processor_id(arguments)?;
+    let mut cpus = smp_init_cpus(&fdt, &wishes)?;
+    percpu_init_areas()?;
+    gic_init(&fdt)?;
+    init_timer_interrupt(&fdt)?;
+    init_idle_domain();
+    interrupts::enable();
+    smp_prepare_cpus(&mut cpus);
+    let brought_up = smpboot::bring_up(cpus);
+    virt::setup_virt_paging()?;
+    iommu_setup(&fdt);
+    let guests = domains::create(&fdt);
+    trace::stop();
+    crate::report::tell(&brought_up);
+    if guests.is_empty() {
+        println!("There is no guest");
+        power::exit(u8::from(!brought_up.is_whole()));
+    }
+    domains::unpause(&fdt, &guests)
+}
+
+fn smp_clear_cpu_maps() {
+    let _span = trace::span(name::smp_clear_cpu_maps);
+    SMP.masks.boot_cpu_init();
+}
+
+fn boot_fdt_info(arguments: &BootArguments) -> Result<Fdt<'static>, &'static str> {
+    let _span = trace::span(name::boot_fdt_info);
+    devicetree::find(arguments.devicetree, core::iter::empty())
+}
+
+fn cmdline_parse(fdt: &Fdt<'_>) -> Wishes {
+    let _span = trace::span(name::cmdline_parse);
+    let command_line = devicetree::command_line(fdt);
+    if value(command_line, "reveille.exit=") == Some("semihosting") {
+        power::use_semihosting();
+    }
+    Wishes::from_command_line(command_line)
+}
+
+fn setup_mm(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+    let _span = trace::span(name::setup_mm);
+    let (ram, mut reserved) = devicetree::memory(fdt)?;
+    modules::reserve(fdt, &mut reserved)?;
+    memory::init(&ram, reserved)?;
+    // Without one nobody reads what is printed; the run goes on.
+    let _ = console::find(fdt).map(console::init);
+    Ok(())
+}
+
+/// Says which processor this is, and refuses one that cannot run guests as this hypervisor does.
+fn processor_id(arguments: &BootArguments) -> Result<(), &'static str> {
+    let _span = trace::span(name::processor_id);
+    let boot_cpu = processor::hw_id();
+    println!("Xen's way up on CPU {boot_cpu}, entered at EL{}", arguments.entry_level);
+    report::boot("hypervisor", env!("CARGO_PKG_VERSION"), boot_cpu, Some(arguments.entry_level));
+    smpboot::identify_boot_cpu();
+    match (arguments.entry_level, processor::exception_level()) {
+        (2, 2) => Ok(()),
+        (2, _) => Err("the processor has no Virtualization Host Extensions (ARMv8.1)"),
+        _ => Err("it was not entered at EL2"),
+    }
+}
+
+fn percpu_init_areas() -> Result<(), &'static str> {
+    let _span = trace::span(name::percpu_init_areas);
+    per_cpu::setup_per_cpu_areas(&SMP.masks.possible.snapshot())
+}
+
+fn gic_init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+    let _span = trace::span(name::gic_init);
+    interrupt_controller::set(interrupt_controllers::init(fdt)?);
+    interrupt_controller::init_this_cpu(processor::hw_id())
+}
+
+fn init_timer_interrupt(fdt: &Fdt<'_>) -> Result<(), &'static str> {
+    let _span = trace::span(name::init_timer_interrupt);
+    timer::init(fdt)?;
+    interrupt_controller::enable_timer(processor::hw_id())
+}
+
+/// From here on this is the boot CPU's idle thread.
+fn init_idle_domain() {
+    let _span = trace::span(name::init_idle_domain);
+    thread::adopt_boot_idle();
+    ipi::open_calls();
+    SMP.masks.active.insert(reveille::CpuIndex::BOOT);
+}
+
+/// Says whether there is an IOMMU that could keep a guest's devices to its memory.
+fn iommu_setup(fdt: &Fdt<'_>) {
+    const COMPATIBLE: [&str; 3] = ["arm,smmu-v3", "arm,mmu-500", "arm,smmu-v2"];
+    let _span = trace::span(name::iommu_setup);
+    let found = COMPATIBLE.iter().find(|&&kind| devicetree::find_node(fdt, |node| node.is_compatible(kind)).is_some());
+    match found {
+        Some(kind) => println!("I/O virtualisation: {kind}, which is not used: no guest has devices of the machine"),
+        None => println!("I/O virtualisation: no IOMMU"),
+    }
+}

@@ -1,0 +1,223 @@
+//! Which CPUs there are, how they are brought up, and what each new one does (Xen's `xen/arch/arm/smpboot.c`).
+//!
+//! Xen brings CPUs up one after the other. Here all are kicked before any is waited for: docs/paths/xen.md.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use dtoolkit::fdt::Fdt;
+use reveille::topology::{Findings, LeftOut};
+use reveille::trace::{Kind, Name};
+use reveille::{
+    Arrival, CallError, ContextId, Cpu, CpuIndex, Event, HwId, Instant, Outcome, Platform, SmpOptions, Summary,
+    Topology,
+};
+use reveille_aarch64::boot_table::EntryTimes;
+use reveille_aarch64::psci::{Psci, PsciNode};
+use reveille_runtime::arch::cpu_start::{read_fdt, seal_boot_table, write_boot_record};
+use reveille_runtime::arch::processor::{self, Features};
+use reveille_runtime::arch::{interrupts, power, timer};
+use reveille_runtime::cpus::{self, SMP};
+use reveille_runtime::plan::{self, CpuSource, Methods, Setup, Wishes, plan};
+use reveille_runtime::{clock, interrupt_controller, ipi, per_cpu, println, thread, trace};
+use spin::Once;
+
+use crate::names::name;
+
+static BOOT_CPU: Once<Features> = Once::new();
+
+/// The devicetree, as a source of CPUs.
+struct DevicetreeCpus<'a>(&'a Fdt<'static>);
+
+impl CpuSource for DevicetreeCpus<'_> {
+    const NAME: &'static str = "devicetree";
+
+    fn parse_and_init_cpus(
+        &self,
+        topology: &mut Topology,
+        boot_cpu: HwId,
+        options: &SmpOptions,
+        methods: &Methods,
+        left_out: &mut dyn FnMut(LeftOut<'_>),
+    ) -> Result<Findings, String> {
+        let _span = trace::span(name::dt_smp_init_cpus);
+        read_fdt(self.0, topology, boot_cpu, options, methods, left_out)
+    }
+}
+
+/// Notes the features of the boot CPU, which those of the others are compared with.
+pub fn identify_boot_cpu() {
+    BOOT_CPU.call_once(Features::of_this_cpu);
+}
+
+/// Finds out which CPUs there are, and enters those that PSCI starts into the possible mask.
+///
+/// # Errors
+/// Why firmware cannot be called.
+pub fn smp_init_cpus(fdt: &Fdt<'static>, wishes: &Wishes) -> Result<Setup, &'static str> {
+    let _span = trace::span(name::smp_init_cpus);
+    let methods = psci_init(fdt)?;
+    Ok(plan::init_cpus(&DevicetreeCpus(fdt), processor::hw_id(), wishes, methods))
+}
+
+fn psci_init(fdt: &Fdt<'_>) -> Result<Methods, &'static str> {
+    let _span = trace::span(name::psci_init);
+    let node = PsciNode::from_fdt(fdt).map_err(|_| "the devicetree has no PSCI that can be called")?;
+    power::use_psci(node.conduit);
+    let table = seal_boot_table(Some(&node));
+    Ok(vec![Box::leak(Box::new(Psci::new(&node, table.entry_point())))])
+}
+
+/// Enters every CPU that can be started into the present mask.
+pub fn smp_prepare_cpus(setup: &mut Setup) {
+    let _span = trace::span(name::smp_prepare_cpus);
+    SMP.prepare_cpus(&plan(), &mut setup.outcomes);
+}
+
+/// What the bring-up came to.
+pub struct BroughtUp {
+    /// How many CPUs were asked for, and how many of them are online.
+    pub summary: Summary,
+    /// What became of each CPU, by its index.
+    pub outcomes: Vec<Outcome>,
+    /// Whether the machine's description is wrong about CPUs.
+    faults: bool,
+}
+
+impl BroughtUp {
+    /// Whether every CPU that was asked for is online.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let failed = self.outcomes.iter().any(|outcome| !matches!(outcome, Outcome::Online | Outcome::NotAsked));
+        !failed && !self.faults && self.summary.online == self.summary.asked
+    }
+}
+
+/// Brings the present CPUs up. Prints nothing between the first kick and the last arrival.
+pub fn bring_up(setup: Setup) -> BroughtUp {
+    let Setup { mut outcomes, faults } = setup;
+    let plan = plan();
+    println!("Bringing up {} CPUs, {}", SMP.masks.present.snapshot().count(), plan.policy);
+    let summary = SMP.bring_up(&plan, &Control, &mut outcomes);
+    outcomes[CpuIndex::BOOT.get()] = Outcome::Online;
+    println!("Brought up {} CPUs", summary.online);
+    BroughtUp { summary, outcomes, faults }
+}
+
+/// The boot CPU's side of a bring-up.
+struct Control;
+
+/// What leads to the call of firmware, outermost first.
+const KICK: [Name; 4] = [name::cpu_up, name::__cpu_up, name::arch_cpu_up, name::call_psci_cpu_on];
+
+impl Platform for Control {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn relax(&self) {
+        interrupts::relax();
+    }
+
+    /// What Xen's notifiers of CPU_UP_PREPARE do: the stack of the idle thread, and here the record that the CPU boots from.
+    fn prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
+        let failed = |meaning| CallError { call: "CPU_UP_PREPARE", code: 0, meaning };
+        trace::prepare(cpu.index);
+        write_boot_record(cpu.index, secondary_switched).map_err(failed)
+    }
+
+    fn event(&self, cpu: CpuIndex, event: Event) {
+        let target = cpu.get() as u32;
+        let now = timer::ticks();
+        match event {
+            Event::Kick => {
+                KICK.iter().for_each(|&span| trace::record_at(now, Kind::Begin, span, target));
+                trace::record_at(now, Kind::Instant, name::kick, target);
+            }
+            Event::Kicked => KICK.iter().rev().for_each(|&span| trace::record_at(now, Kind::End, span, 0)),
+            Event::Prepare | Event::Prepared | Event::Wait | Event::Done(_) => {}
+        }
+    }
+}
+
+/// Where a CPU goes on that has claimed its kick: on its own stack, with MMU, caches and vectors, interrupts masked.
+extern "C" fn secondary_switched(context: u64, _argument: u64, times: &EntryTimes) -> ! {
+    let Some(context) = ContextId::from_raw(context as u32) else {
+        panic!("a CPU arrived with the context {context:#x}, which names no CPU");
+    };
+    trace_entry(times);
+    start_secondary(SMP.claimed(context))
+}
+
+/// Notes what the entry code kept in registers until there was memory to write to.
+fn trace_entry(times: &EntryTimes) {
+    let begin = |time, name: Name| trace::record_at(time, Kind::Begin, name, 0);
+    let end = |time, name: Name| trace::record_at(time, Kind::End, name, 0);
+    begin(times.entry, name::init_secondary);
+    begin(times.cpu_setup, name::cpu_init);
+    end(times.enable_mmu, name::cpu_init);
+    begin(times.enable_mmu, name::enable_mmu);
+    end(times.switched, name::enable_mmu);
+    begin(times.switched, name::secondary_switched);
+}
+
+fn start_secondary(arrival: Arrival<'_>) -> ! {
+    trace::begin(name::start_secondary, 0);
+    thread::adopt_idle();
+    let cpu = arrival.cpu();
+    let hw_id = cpus::hw_id(cpu);
+    let ready = identify_cpu().and_then(|()| gic_init_secondary_cpu(hw_id)).and_then(|()| init_timer_interrupt(hw_id));
+    if let Err(reason) = ready {
+        println!("CPU {cpu}: {reason}");
+        arrival.fail();
+        stop_cpu();
+    }
+    notify_cpu_starting();
+    if arrival.online().is_err() {
+        // Given up. What was prepared for this CPU stays its own.
+        stop_cpu();
+    }
+    SMP.masks.active.insert(cpu);
+    trace::instant(name::online, 0);
+    trace::end(name::start_secondary);
+    trace::begin(name::idle_loop, 0);
+    thread::idle(|| stop_cpu())
+}
+
+/// A CPU that lacks what the boot CPU has is of no use.
+fn identify_cpu() -> Result<(), &'static str> {
+    let _span = trace::span(name::identify_cpu);
+    let boot_cpu = BOOT_CPU.get().expect("the boot CPU was looked at first");
+    match Features::of_this_cpu().conflict(boot_cpu) {
+        Some((register, ..)) => Err(register),
+        None => Ok(()),
+    }
+}
+
+fn gic_init_secondary_cpu(hw_id: HwId) -> Result<(), &'static str> {
+    let _span = trace::span(name::gic_init_secondary_cpu);
+    interrupt_controller::init_this_cpu(hw_id)
+}
+
+fn init_timer_interrupt(hw_id: HwId) -> Result<(), &'static str> {
+    let _span = trace::span(name::init_timer_interrupt);
+    interrupt_controller::enable_timer(hw_id)
+}
+
+/// From here on this CPU takes threads, and calls of others.
+fn notify_cpu_starting() {
+    let _span = trace::span(name::notify_cpu_starting);
+    ipi::open_calls();
+    thread::open_queue();
+}
+
+/// The end of a CPU that nobody waits for.
+pub fn stop_cpu() -> ! {
+    let cpu = &cpus::topology().cpus()[per_cpu::smp_processor_id().get()];
+    if let Some(method) = plan::method(cpu) {
+        method.cpu_die(cpu);
+    }
+    interrupts::sleep_for_ever()
+}

@@ -1,0 +1,216 @@
+//! A virtual CPU: a thread that enters the guest, and does what the guest cannot.
+//!
+//! - [`enter`]: into the guest and out of it;
+//! - [`context`]: what of it stays in the CPU's registers between two turns;
+//! - [`list_registers`] and [`timer`]: its interrupts, and its timer;
+//! - [`exit`]: why the guest came out, and what is done about it; [`system_register`] and [`inject`] are parts of that.
+
+pub mod context;
+pub mod enter;
+mod exit;
+mod inject;
+pub mod list_registers;
+mod system_register;
+pub mod timer;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use psci_server::Entry;
+use reveille_runtime::arch::interrupts;
+use reveille_runtime::{per_cpu, thread};
+use vgic::affinity;
+
+use crate::guest::Guest;
+use crate::virt;
+use context::Context;
+use enter::{Exception, Registers};
+use exit::Syndrome;
+
+/// What a CPU may have in its registers of a vCPU that does not run just now.
+struct Loadable {
+    /// Touched by the vCPU's CPU only, with interrupts masked.
+    context: UnsafeCell<Context>,
+    guest: Arc<Guest>,
+    index: usize,
+}
+
+per_cpu! {
+    /// Whose [`Context`] this CPU has; null at first. It lives while it is here.
+    static LOADED: AtomicPtr<Loadable> = AtomicPtr::new(ptr::null_mut());
+}
+
+/// The interrupt of the guest's timer: the vCPU may be asleep.
+pub fn timer_interrupt() {
+    timer::take(false);
+    // SAFETY: null, or a vCPU that takes itself out of here before it ends, on this CPU, with interrupts masked.
+    if let Some(loaded) = unsafe { LOADED.load(Ordering::Relaxed).as_ref() } {
+        loaded.guest.wake(loaded.index);
+    }
+}
+
+/// Why a vCPU no longer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    /// It was switched off.
+    Off,
+    /// Its guest ends.
+    GuestEnds,
+}
+
+/// A vCPU, as its thread has it.
+pub struct Vcpu {
+    registers: Registers,
+    loadable: Box<Loadable>,
+}
+
+impl Vcpu {
+    /// The vCPU with this index.
+    pub fn new(guest: Arc<Guest>, index: usize) -> Self {
+        let context = UnsafeCell::new(guest.reset_context(affinity(index)));
+        let loadable = Box::new(Loadable { context, guest, index });
+        Self { registers: Registers::default(), loadable }
+    }
+
+    fn guest(&self) -> &Guest {
+        &self.loadable.guest
+    }
+
+    fn index(&self) -> usize {
+        self.loadable.index
+    }
+
+    /// What its thread does: runs the guest whenever the vCPU is on, until the guest ends. `first` is where the vCPU begins that is on
+    /// from the beginning.
+    pub fn run(mut self, mut first: Option<Entry>) {
+        loop {
+            if self.guest().is_ending() {
+                break;
+            }
+            match first.take().or_else(|| self.guest().psci().enter(self.index())) {
+                Some(entry) => {
+                    self.reset(entry);
+                    if self.run_until_stopped() == Stopped::GuestEnds {
+                        break;
+                    }
+                }
+                None => self.guest().wait(self.index(), u64::MAX),
+            }
+        }
+        self.unload();
+        let guest = Arc::clone(&self.loadable.guest);
+        drop(self);
+        Guest::vcpu_has_ended(&guest);
+    }
+
+    fn reset(&mut self, entry: Entry) {
+        /// EL1h, with everything masked.
+        const PSTATE: u64 = 0x3c5;
+        self.unload();
+        // SAFETY: no CPU has it loaded, and it is this thread's.
+        unsafe { *self.loadable.context.get() = self.guest().reset_context(affinity(self.index())) };
+        self.registers = Registers { pc: entry.address, pstate: PSTATE, ..Registers::default() };
+        self.registers.x[0] = entry.context_id;
+    }
+
+    fn run_until_stopped(&mut self) -> Stopped {
+        loop {
+            if let Some(stopped) = self.take_turn() {
+                return stopped;
+            }
+        }
+    }
+
+    /// Runs the guest once, until it comes out, and does what it came out for.
+    fn take_turn(&mut self) -> Option<Stopped> {
+        let masked = interrupts::mask();
+        self.load();
+        let Some(exception) = self.enter() else { return Some(Stopped::GuestEnds) };
+        let after = match exception {
+            // It comes in when interrupts are no longer masked.
+            Exception::Interrupt => exit::After::Nothing,
+            Exception::Synchronous => self.handle(&Syndrome::read()),
+            Exception::SystemError => {
+                self.guest().crash(format_args!("an SError of the machine at {:#x}", self.registers.pc));
+                exit::After::Nothing
+            }
+        };
+        drop(masked);
+        match after {
+            exit::After::Nothing => None,
+            exit::After::Sleep { deadline } => {
+                self.guest().wait(self.index(), deadline);
+                None
+            }
+            exit::After::Call => self.call(),
+            exit::After::Access(access) => {
+                self.access(&access);
+                None
+            }
+        }
+    }
+
+    /// Runs the guest until something ends its turn; `None` if it is not to run any more. Interrupts are masked, the vCPU is loaded.
+    fn enter(&mut self) -> Option<Exception> {
+        let (index, count) = (self.index(), list_registers::count());
+        let mut interrupts = [0; list_registers::MOST];
+        let interrupts = &mut interrupts[..count];
+        // From here on whoever changes something that concerns this vCPU interrupts this CPU.
+        self.guest().set_in_guest(index, true);
+        if self.guest().is_ending() {
+            self.guest().set_in_guest(index, false);
+            return None;
+        }
+        let hcr = {
+            let mut vgic = self.guest().vgic();
+            // It concerns nobody but this vCPU.
+            let _ = vgic.set_ppi(index, timer::INTERRUPT, timer::level());
+            vgic.fill(index, list_registers::vmcr(), interrupts)
+        };
+        list_registers::load(interrupts, hcr);
+        virt::trap_wfi(thread::others_are_ready());
+        // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
+        let exception = unsafe { enter::enter(&mut self.registers) };
+        self.guest().set_in_guest(index, false);
+        let hcr = list_registers::save(interrupts);
+        let concerned = self.guest().vgic().sync(index, interrupts, hcr);
+        self.guest().wake_all(&concerned);
+        Some(exception)
+    }
+
+    /// Has this CPU have the vCPU's context. Interrupts are masked.
+    fn load(&self) {
+        let this = (&raw const *self.loadable).cast_mut();
+        let previous = LOADED.swap(this, Ordering::Relaxed);
+        if previous == this {
+            return;
+        }
+        // SAFETY: null, or a vCPU of this CPU that has not ended; interrupts are masked.
+        if let Some(previous) = unsafe { previous.as_ref() } {
+            // SAFETY: as above, and its thread does not run.
+            unsafe { (*previous.context.get()).save() };
+        }
+        // SAFETY: this thread's own, on its CPU, interrupts masked.
+        unsafe { (*self.loadable.context.get()).load() };
+    }
+
+    /// Has no CPU have it. What it was is lost.
+    fn unload(&self) {
+        let _masked = interrupts::mask();
+        let this = (&raw const *self.loadable).cast_mut();
+        if LOADED.load(Ordering::Relaxed) == this {
+            timer::stop();
+            LOADED.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the loaded vCPU has an interrupt to take, now that its timer was looked at. Interrupts are masked.
+    fn has_interrupt(&self) -> bool {
+        let mut vgic = self.guest().vgic();
+        let _ = vgic.set_ppi(self.index(), timer::INTERRUPT, timer::level());
+        vgic.has_deliverable(self.index(), list_registers::vmcr())
+    }
+}

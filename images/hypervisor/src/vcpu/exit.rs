@@ -1,0 +1,202 @@
+//! Why the guest came out, and what is done about it.
+
+use psci_server::{Answer, Resumed};
+use reveille_runtime::arch::interrupts;
+
+use super::context::read_register;
+use super::inject::Abort;
+use super::{Stopped, Vcpu, timer};
+use crate::guest::End;
+use crate::guest::devices::Access;
+
+/// What the guest did, as the CPU tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Syndrome {
+    /// ESR_EL2.
+    pub esr: u64,
+    /// FAR_EL2: the virtual address.
+    pub far: u64,
+    /// The guest's physical address of an access that stage 2 did not map.
+    pub address: u64,
+}
+
+impl Syndrome {
+    /// That of the guest which has just come out; interrupts have been masked since.
+    pub fn read() -> Self {
+        let far = read_register!("far_el2");
+        let page = (read_register!("hpfar_el2") >> 4 & 0xff_ffff_ffff) << 12;
+        Self { esr: read_register!("esr_el2"), far, address: page | far & 0xfff }
+    }
+
+    /// The exception class.
+    pub const fn class(&self) -> u64 {
+        self.esr >> 26 & 0x3f
+    }
+}
+
+/// Exception classes.
+mod class {
+    pub const WFX: u64 = 0x01;
+    pub const HVC: u64 = 0x16;
+    pub const SMC: u64 = 0x17;
+    pub const SYSTEM_REGISTER: u64 = 0x18;
+    pub const INSTRUCTION_ABORT: u64 = 0x20;
+    pub const DATA_ABORT: u64 = 0x24;
+}
+
+/// What is to be done when interrupts are no longer masked.
+pub enum After {
+    /// The guest goes on.
+    Nothing,
+    /// The vCPU sleeps until it has an interrupt, or until then.
+    Sleep {
+        /// By the machine's counter.
+        deadline: u64,
+    },
+    /// The guest calls firmware.
+    Call,
+    /// It accesses what is no memory.
+    Access(GuestAccess),
+}
+
+/// An access of the guest's, and the register that it is to or from.
+pub struct GuestAccess {
+    access: Access,
+    register: usize,
+    /// The value that was read has its sign extended.
+    signed: bool,
+    /// To 64 bits.
+    wide: bool,
+    syndrome: Syndrome,
+}
+
+/// The register number that stands for zero.
+const ZERO_REGISTER: usize = 31;
+
+impl Vcpu {
+    /// Does what needs the vCPU loaded. Interrupts are masked, and have been since the guest came out.
+    pub(super) fn handle(&mut self, syndrome: &Syndrome) -> After {
+        match syndrome.class() {
+            class::WFX => {
+                self.skip();
+                if syndrome.esr & 1 != 0 || self.has_interrupt() {
+                    return After::Nothing;
+                }
+                After::Sleep { deadline: timer::deadline() }
+            }
+            class::HVC => After::Call,
+            class::SMC => {
+                self.skip();
+                After::Call
+            }
+            class::SYSTEM_REGISTER => {
+                self.access_system_register(syndrome);
+                After::Nothing
+            }
+            class::DATA_ABORT => match self.decode(syndrome) {
+                Some(access) => After::Access(access),
+                None => {
+                    self.inject_abort(Abort::Data, syndrome.far);
+                    After::Nothing
+                }
+            },
+            class::INSTRUCTION_ABORT => {
+                self.inject_abort(Abort::Instruction, syndrome.far);
+                After::Nothing
+            }
+            _ => {
+                self.inject_undefined();
+                After::Nothing
+            }
+        }
+    }
+
+    /// Goes on behind the instruction.
+    pub(super) fn skip(&mut self) {
+        self.registers.pc += 4;
+    }
+
+    /// A register of the guest.
+    pub(super) fn register(&self, register: usize) -> u64 {
+        if register == ZERO_REGISTER { 0 } else { self.registers.x[register] }
+    }
+
+    /// Writes a register of the guest.
+    pub(super) fn set_register(&mut self, register: usize, value: u64) {
+        if register != ZERO_REGISTER {
+            self.registers.x[register] = value;
+        }
+    }
+
+    /// The access that the guest attempted, if the CPU says which.
+    fn decode(&self, syndrome: &Syndrome) -> Option<GuestAccess> {
+        let esr = syndrome.esr;
+        // The syndrome is valid, and it is no walk of stage 1 that failed.
+        if esr & 1 << 24 == 0 || esr & 1 << 7 != 0 {
+            return None;
+        }
+        let register = (esr >> 16 & 0x1f) as usize;
+        let write = (esr & 1 << 6 != 0).then(|| self.register(register));
+        let access = Access { address: syndrome.address, size: vgic::AccessSize::from_sas(esr >> 22), write };
+        let (signed, wide) = (esr & 1 << 21 != 0, esr & 1 << 15 != 0);
+        Some(GuestAccess { access, register, signed, wide, syndrome: *syndrome })
+    }
+
+    /// Has the guest's devices do it.
+    pub(super) fn access(&mut self, access: &GuestAccess) {
+        match self.guest().access(&access.access) {
+            Some(value) => {
+                if access.access.write.is_none() {
+                    self.set_register(access.register, access.extend(value));
+                }
+                self.skip();
+            }
+            None => {
+                let _masked = interrupts::mask();
+                self.load();
+                self.inject_abort(Abort::Data, access.syndrome.far);
+            }
+        }
+    }
+
+    /// Answers the call that is in X0 to X3.
+    pub(super) fn call(&mut self) -> Option<Stopped> {
+        let index = self.index();
+        let [x0, x1, x2, x3, ..] = self.registers.x;
+        match self.guest().psci().handle(index, [x0, x1, x2, x3]) {
+            Answer::Return(value) => self.registers.x[0] = value,
+            Answer::Off => return Some(Stopped::Off),
+            Answer::Suspended(_) => return self.suspend(),
+            Answer::SystemOff => self.guest().end(End::PoweredOff),
+            Answer::SystemReset => self.guest().end(End::Reset),
+        }
+        None
+    }
+
+    /// Sleeps until there is an interrupt, and goes on as the server says.
+    fn suspend(&mut self) -> Option<Stopped> {
+        let deadline = {
+            let _masked = interrupts::mask();
+            self.load();
+            if self.has_interrupt() { 0 } else { timer::deadline() }
+        };
+        self.guest().wait(self.index(), deadline);
+        match self.guest().psci().resume(self.index()) {
+            Some(Resumed::Enter(entry)) => self.reset(entry),
+            Some(Resumed::Return(value)) => self.registers.x[0] = value,
+            None => {}
+        }
+        None
+    }
+}
+
+impl GuestAccess {
+    /// What the register holds that `value` was loaded into.
+    fn extend(&self, value: u64) -> u64 {
+        let bits = 8 * self.access.size.bytes();
+        let unused = 64 - bits as u32;
+        let value = value << unused;
+        let value = if self.signed { ((value as i64) >> unused) as u64 } else { value >> unused };
+        if self.wide { value } else { value & 0xffff_ffff }
+    }
+}

@@ -1,0 +1,122 @@
+//! System registers that the guest does not reach itself: those that send interrupts, and the id registers, which hide what the guest
+//! cannot have (Xen's `vsysreg.c`).
+
+use vgic::SgiGroup;
+
+use super::Vcpu;
+use super::context::read_register;
+use super::exit::Syndrome;
+
+/// A system register by op0, op1, CRn, CRm, op2.
+type Encoding = (u64, u64, u64, u64, u64);
+
+const ICC_DIR: Encoding = (3, 0, 12, 11, 1);
+const ICC_SGI1R: Encoding = (3, 0, 12, 11, 5);
+const ICC_ASGI1R: Encoding = (3, 0, 12, 11, 6);
+const ICC_SGI0R: Encoding = (3, 0, 12, 11, 7);
+
+const fn encoding(esr: u64) -> Encoding {
+    (esr >> 20 & 3, esr >> 14 & 7, esr >> 10 & 0xf, esr >> 1 & 0xf, esr >> 17 & 7)
+}
+
+impl Vcpu {
+    /// The guest reads or writes one. Interrupts are masked, the vCPU is loaded.
+    pub(super) fn access_system_register(&mut self, syndrome: &Syndrome) {
+        let register = (syndrome.esr >> 5 & 0x1f) as usize;
+        let done = if syndrome.esr & 1 != 0 {
+            read(encoding(syndrome.esr)).map(|value| self.set_register(register, value)).is_some()
+        } else {
+            self.write_system_register(encoding(syndrome.esr), self.register(register))
+        };
+        if done {
+            self.skip();
+        } else {
+            self.inject_undefined();
+        }
+    }
+
+    /// Whether there is such a register.
+    fn write_system_register(&self, encoding: Encoding, value: u64) -> bool {
+        let guest = self.guest();
+        let concerned = match encoding {
+            ICC_SGI1R => guest.vgic().send_sgi(self.index(), SgiGroup::Group1, value),
+            ICC_SGI0R => guest.vgic().send_sgi(self.index(), SgiGroup::Group0, value),
+            ICC_DIR => guest.vgic().deactivate(self.index(), value as u32 & 0xff_ffff),
+            // For another security state, which there is none of.
+            ICC_ASGI1R => return true,
+            encoding => return is_performance_monitor(encoding),
+        };
+        guest.wake_all(&concerned);
+        true
+    }
+}
+
+/// Performance monitors, which there are none of, read as zero and take no writes.
+const fn is_performance_monitor((op0, op1, crn, crm, _): Encoding) -> bool {
+    op0 == 3 && (crn == 9 && (op1 == 0 && crm == 14 || op1 == 3 && crm >= 12) || crn == 14 && op1 == 3 && crm >= 8)
+}
+
+/// What the guest reads.
+fn read(encoding: Encoding) -> Option<u64> {
+    match encoding {
+        (3, 0, 0, crm @ 1..=7, op2) => Some(read_id(crm, op2) & !hidden(crm, op2)),
+        encoding => is_performance_monitor(encoding).then_some(0),
+    }
+}
+
+/// Of an id register the fields that the guest does not see, which stand for what it does not have.
+const fn hidden(crm: u64, op2: u64) -> u64 {
+    match (crm, op2) {
+        // ID_AA64PFR0_EL1: EL2, EL3, RAS, SVE, MPAM, AMU, RME.
+        (4, 0) => fields(&[8, 12, 28, 32, 40, 44, 52]),
+        // ID_AA64PFR1_EL1: MTE, RAS_frac, MPAM_frac, SME.
+        (4, 1) => fields(&[8, 12, 16, 24]),
+        // ID_AA64ZFR0_EL1, ID_AA64SMFR0_EL1.
+        (4, 4 | 5) => u64::MAX,
+        // ID_AA64DFR0_EL1: trace, PMU, SPE, trace filter, trace buffer.
+        (5, 0) => fields(&[4, 8, 32, 40, 44]),
+        // ID_AA64ISAR1_EL1: pointer authentication, LS64.
+        (6, 1) => fields(&[4, 8, 24, 28, 60]),
+        // ID_AA64ISAR2_EL1: pointer authentication.
+        (6, 2) => fields(&[8, 12]),
+        // ID_AA64MMFR0_EL1: all but 36 bits of a physical address, fine-grained traps, ECV.
+        (7, 0) => 0b1110 | fields(&[56, 60]),
+        // ID_AA64MMFR1_EL1: VHE, execute-never at stage 2, HCRX_EL2.
+        (7, 1) => fields(&[8, 28, 40]),
+        // ID_AA64MMFR2_EL1: nested virtualisation, its traps.
+        (7, 2) => fields(&[24, 56]),
+        _ => 0,
+    }
+}
+
+/// Fields of four bits that begin there.
+const fn fields(lowest: &[u32]) -> u64 {
+    let mut mask = 0;
+    let mut place = 0;
+    while place < lowest.len() {
+        mask |= 0xf << lowest[place];
+        place += 1;
+    }
+    mask
+}
+
+/// The id register of this CPU.
+fn read_id(crm: u64, op2: u64) -> u64 {
+    macro_rules! id_registers {
+        ($($crm:literal: $($op2:literal)+;)+) => {
+            match (crm, op2) {
+                $($(($crm, $op2) => read_register!(concat!("s3_0_c0_c", $crm, "_", $op2)),)+)+
+                _ => 0,
+            }
+        };
+    }
+    id_registers! {
+        1: 0 1 2 3 4 5 6 7;
+        2: 0 1 2 3 4 5 6 7;
+        3: 0 1 2 3 4 5 6 7;
+        4: 0 1 2 3 4 5 6 7;
+        5: 0 1 2 3 4 5 6 7;
+        6: 0 1 2 3 4 5 6 7;
+        7: 0 1 2 3 4 5 6 7;
+    }
+}

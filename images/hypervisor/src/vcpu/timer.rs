@@ -1,0 +1,54 @@
+//! The guest's timer, which is the CPU's virtual one: its interrupt is the hypervisor's, and raises that of the vCPU.
+//!
+//! The interrupt is a level, and stays until the guest has programmed its timer anew. From the moment that it has come until then the
+//! CPU does not take it.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use reveille_runtime::arch::processor;
+use reveille_runtime::{interrupt_controller, per_cpu};
+
+use super::context::{read_register, write_register};
+
+/// The private interrupt of EL1's virtual timer, by the controller's number (the architecture's recommendation, which all of Arm's follow).
+pub const INTERRUPT: u32 = 27;
+
+/// CNTV_CTL_EL0: it counts; its interrupt is masked; it is due.
+const ENABLE: u64 = 1;
+const IMASK: u64 = 1 << 1;
+const ISTATUS: u64 = 1 << 2;
+
+per_cpu! {
+    /// This CPU does not take the interrupt.
+    static OUT: AtomicBool = AtomicBool::new(false);
+}
+
+/// Has this CPU, which masks interrupts, take the interrupt, or not.
+pub fn take(wanted: bool) {
+    if OUT.swap(!wanted, Ordering::Relaxed) == wanted {
+        let set = interrupt_controller::set_private(processor::hw_id(), INTERRUPT, wanted);
+        set.expect("the GIC has taken the interrupt before");
+    }
+}
+
+/// The level of the loaded vCPU's interrupt. Once it is low again, the CPU takes the next one.
+pub fn level() -> bool {
+    let level = read_register!("s3_5_c14_c3_1") & (ENABLE | IMASK | ISTATUS) == ENABLE | ISTATUS;
+    if !level {
+        take(true);
+    }
+    level
+}
+
+/// Has the loaded vCPU's timer not go off any more.
+pub fn stop() {
+    write_register!("s3_5_c14_c3_1", 0);
+}
+
+/// When the loaded vCPU's timer goes off, by the machine's counter; for ever later if it does not.
+pub fn deadline() -> u64 {
+    if read_register!("s3_5_c14_c3_1") & (ENABLE | IMASK) != ENABLE {
+        return u64::MAX;
+    }
+    read_register!("s3_5_c14_c3_2").saturating_add(read_register!("cntvoff_el2"))
+}
