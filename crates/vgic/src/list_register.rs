@@ -12,10 +12,9 @@ pub(crate) const HCR_EN: u64 = 1 << 0;
 pub(crate) const HCR_LRENPIE: u64 = 1 << 2;
 /// ICH_HCR_EL2.NPIE: a maintenance interrupt if no list register is pending.
 pub(crate) const HCR_NPIE: u64 = 1 << 3;
-/// ICH_HCR_EL2.VGrp0EIE: a maintenance interrupt if the guest takes Group 0. Bit 6, VGrp1EIE, is the same for Group 1.
+/// ICH_HCR_EL2.VGrp0EIE: a maintenance interrupt if the guest takes Group 0. The next bit, VGrp0DIE: if it does not. The two above
+/// them are the same for Group 1.
 pub(crate) const HCR_VGRP0EIE: u64 = 1 << 4;
-/// ICH_HCR_EL2.VGrp1EIE: see above.
-pub(crate) const HCR_VGRP1EIE: u64 = 1 << 6;
 /// ICH_HCR_EL2.TDIR: writes to ICC_DIR_EL1 trap.
 pub(crate) const HCR_TDIR: u64 = 1 << 14;
 
@@ -63,6 +62,11 @@ impl Vmcr {
 
     pub const fn takes_group_1(self) -> bool {
         self.0 & 1 << 1 != 0
+    }
+
+    /// The bits of ICH_HCR_EL2 that ask for a maintenance interrupt when the guest begins to take a group, or ceases to.
+    pub const fn group_changes(self) -> u64 {
+        HCR_VGRP0EIE << self.takes_group_0() as u64 | HCR_VGRP0EIE << (2 + self.takes_group_1() as u64)
     }
 
     /// VPMR: only priorities with a lower number are taken.

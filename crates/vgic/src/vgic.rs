@@ -208,9 +208,9 @@ impl SpiBlock {
         vcpu_of(self.route[interrupt as usize].into()).filter(|vcpu| *vcpu < vcpus)
     }
 
-    /// Interrupts that are about to be active: those that are nobody's yet are active where they are routed to.
+    /// Interrupts that are about to be active are so where they are: those that are nobody's yet, where they are routed to.
     fn settle(&mut self, activated: u32, vcpus: usize) {
-        for interrupt in bits(activated & !self.block.active() & !self.block.resident()) {
+        for interrupt in bits(activated) {
             let target = self.home(interrupt, vcpus).map_or(NOBODY, |vcpu| vcpu as u16);
             self.owner[interrupt as usize] = target;
         }

@@ -2,9 +2,7 @@
 
 use super::{FIRST_SPI, LIST_REGISTERS, Place, Vcpu, Vgic};
 use crate::block::{Block, Groups};
-use crate::list_register::{
-    HCR_EN, HCR_LRENPIE, HCR_NPIE, HCR_TDIR, HCR_VGRP0EIE, HCR_VGRP1EIE, ListRegister, Vmcr, eoi_count,
-};
+use crate::list_register::{HCR_EN, HCR_LRENPIE, HCR_NPIE, HCR_TDIR, ListRegister, Vmcr, eoi_count};
 use crate::vcpu_set::{VcpuSet, bits};
 
 /// An interrupt that may go into a list register, as a number: the smaller, the sooner.
@@ -107,9 +105,7 @@ impl Vgic {
         self.vcpus[vcpu].held_count = choice.count;
         let mut hcr = HCR_EN;
         if choice.pending_left.is_some() {
-            hcr |= HCR_NPIE
-                | if vmcr.takes_group_0() { 0 } else { HCR_VGRP0EIE }
-                | if vmcr.takes_group_1() { 0 } else { HCR_VGRP1EIE };
+            hcr |= HCR_NPIE | vmcr.group_changes();
         }
         if choice.active_left {
             hcr |= HCR_LRENPIE | HCR_TDIR;
