@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use reveille_sim::Fault;
 
 use crate::boot::BootOptions;
+use crate::enable_method::EnableMethod;
 use crate::error::Error;
+use crate::fault::GivenFault;
 use crate::image::ImageFormat;
 use crate::machine::Machine;
+use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
 use crate::stack::Stack;
@@ -66,9 +68,6 @@ pub struct BootCommand {
     /// What is booted, on what.
     #[command(flatten)]
     pub boot: BootArguments,
-    /// With --machine sim: what is wrong with a CPU, such as cpu2:late:200ms, cpu1:dead, cpu3:fails:sched:active (may be repeated)
-    #[arg(long, value_name = "CPU:FAULT")]
-    pub fault: Vec<Fault>,
     /// With --machine sim: the seed of the interleaving [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -81,14 +80,15 @@ impl BootCommand {
     /// [`Error::NotSimulated`] and [`Error::OnlySimulated`] for options of the one kind with the other, and those of
     /// [`SimulationOptions::check`].
     pub fn simulation(&self) -> Result<Option<SimulationOptions>, Error> {
-        let Self { boot, fault, seed } = self;
+        let Self { boot, seed } = self;
         if boot.machine != simulation::NAME {
-            let given = [("--fault", !fault.is_empty()), ("--seed", seed.is_some())];
-            let given = given.into_iter().find(|(_, given)| *given);
-            return given.map_or(Ok(None), |(option, _)| Err(Error::OnlySimulated { option }));
+            return seed.map_or(Ok(None), |_| Err(Error::OnlySimulated { option: "--seed" }));
         }
         let given = [
-            ("--stack", boot.stack != Stack::Kernel),
+            ("--stack", boot.stack != Stack::default()),
+            ("--enable-method", boot.enable_method != EnableMethod::default()),
+            ("--initrd", boot.initrd.is_some()),
+            ("--ready", boot.ready.is_some()),
             ("--dtb", boot.dtb.is_some()),
             ("--interactive", boot.interactive),
             ("--timeout", boot.timeout.is_some()),
@@ -106,7 +106,7 @@ impl BootCommand {
             policy: boot.policy,
             append: boot.append.clone(),
             deadline: boot.deadline,
-            faults: fault.clone(),
+            faults: boot.fault.iter().map(GivenFault::simulated).collect::<Result<_, _>>()?,
             seed: seed.unwrap_or_default(),
         };
         options.check()?;
@@ -120,8 +120,9 @@ pub struct BootArguments {
     /// The machine to boot on: virt, raspi3b, or malta with MIPS CPUs; sim simulates one, on which no image runs and no time is measured
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
-    /// The stages to boot: kernel, or firmware,kernel, where firmware of ours runs at EL3 and answers the kernel's PSCI calls
-    #[arg(long, default_value_t = Stack::Kernel, value_name = "STAGES")]
+    /// The stages to boot: kernel; or firmware and behind a comma kernel, linux, xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, or
+    /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls
+    #[arg(long, default_value_t = Stack::default(), value_name = "STAGES")]
     pub stack: Stack,
     /// How many CPUs the machine has
     #[arg(long, default_value_t = 4, value_name = "N")]
@@ -129,9 +130,22 @@ pub struct BootArguments {
     /// How many CPUs may be on their way up at once: parallel, serial, or a count
     #[arg(long, default_value_t = Policy::Parallel, value_name = "parallel|serial|K")]
     pub policy: Policy,
-    /// Text to add to the kernel's command line, such as "maxcpus=2"
+    /// What is wrong with a CPU, such as cpu2:late:200ms, cpu1:dead or all:power-up:20ms, on --machine sim or as the firmware of
+    /// --stack firmware,... has it (may be repeated)
+    #[arg(long, value_name = "CPU:FAULT")]
+    pub fault: Vec<GivenFault>,
+    /// How the firmware of --stack firmware,... has CPUs started
+    #[arg(long, value_enum, default_value_t = EnableMethod::Psci)]
+    pub enable_method: EnableMethod,
+    /// Text to add to the kernel's command line, such as "maxcpus=2"; for the Linux above Xen, behind " -- "
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub append: Option<String>,
+    /// The initrd of a system that is not ours [default: one that says which CPUs are online, and switches the machine off]
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// What such a system prints when it is up, which ends the run [default: it switches the machine off]
+    #[arg(long, value_name = "REGEX")]
+    pub ready: Option<Pattern>,
     /// Boot with this devicetree instead of QEMU's own
     #[arg(long, value_name = "FILE")]
     pub dtb: Option<PathBuf>,
@@ -310,10 +324,14 @@ impl BootArguments {
     pub fn options(&self) -> Result<BootOptions, Error> {
         let mut options = BootOptions {
             machine: Machine::find(&self.machine)?,
-            stack: self.stack,
+            stack: self.stack.clone(),
             cpus: self.cpus,
             policy: self.policy,
+            faults: self.fault.iter().map(GivenFault::firmware).collect::<Result<_, _>>()?,
+            enable_method: self.enable_method,
             append: self.append.clone(),
+            initrd: self.initrd.clone(),
+            ready: self.ready.clone(),
             devicetree: self.dtb.clone(),
             timeout: self.timeout,
             deadline: self.deadline,
@@ -323,6 +341,9 @@ impl BootArguments {
             format: self.format,
             qemu_arguments: self.qemu_arg.clone(),
         };
+        if self.interactive && options.stack.system().is_foreign() {
+            return Err(Error::StackWithout { stack: options.stack, option: "--interactive" });
+        }
         if self.interactive {
             ask(&mut options, "reveille.console=1");
         }
@@ -477,13 +498,38 @@ mod tests {
             ("--machine sim --gic 2", "--gic"),
             ("--machine sim --interactive", "--interactive"),
             ("--machine sim --format elf", "--format"),
-            ("--fault cpu1:dead", "--fault"),
+            ("--machine sim --ready up", "--ready"),
             ("--seed 1", "--seed"),
         ] {
             let refused = simulation(&format!("reveille boot {line}")).unwrap_err().to_string();
             assert!(refused.contains(option), "{refused}");
         }
         assert!(read("reveille boot --machine sim --fault cpu1:sleepy").is_err());
+    }
+
+    #[test]
+    fn what_only_some_stacks_take_is_refused_with_the_others() {
+        let refused = |line: &str| match read(&format!("reveille boot {line}")) {
+            Ok(Action::Boot(arguments)) => arguments.boot.options().unwrap_err().to_string(),
+            other => panic!("{other:?}"),
+        };
+        let only = "is for --machine sim and for stacks that begin with firmware";
+        assert_eq!(refused("--fault cpu1:dead"), format!("--fault {only}"));
+        assert_eq!(refused("--enable-method spin-table"), format!("--enable-method {only}"));
+        for (line, option) in [
+            ("--stack firmware,linux --deadline 2", "--deadline"),
+            ("--stack firmware,linux --policy serial", "--policy"),
+            ("--stack firmware,linux --interactive", "--interactive"),
+            ("--stack firmware,xen --el 1", "--el"),
+            ("--stack firmware,kernel --initrd x", "--initrd"),
+            ("--ready x", "--ready"),
+        ] {
+            let refused = refused(line);
+            assert!(refused.ends_with(&format!("there is no choice of {option}")), "{refused}");
+        }
+        assert!(refused("--stack firmware,linux --initrd /no/such").contains("there is no initrd /no/such"));
+        assert!(refused("--stack firmware,kernel --fault cpu4:dead").contains("none of the CPUs that are started"));
+        assert!(read("reveille boot --ready (").is_err_and(|refused| refused.text.lines().count() == 1));
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl<'a> Ours<'a> {
         let built = measured.subjects.iter().map(|subject| {
             // What the machine boots by itself may have firmware.
             let image = if subject.image == machine.image {
-                image::build_for(host, machine, Stack::Kernel, &[])?
+                image::build_for(host, machine, &Stack::default(), &[])?
             } else {
                 image::build(host, subject.image, &[])?
             };

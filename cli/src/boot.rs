@@ -1,4 +1,5 @@
-//! One boot from beginning to end, for the command and for other programs.
+//! One boot from beginning to end, for the command and for other programs. `heard` is what the machine says meanwhile, and what that
+//! comes to.
 //!
 //! ```no_run
 //! use reveille_cli::boot::{self, BootOptions};
@@ -8,36 +9,44 @@
 //! # fn main() -> Result<(), reveille_cli::error::Error> {
 //! let options = BootOptions { cpus: 8, ..BootOptions::default() };
 //! let host = setup::ensure(options.machine.architecture())?;
-//! let image = image::build_for(&host, options.machine, options.stack, &[])?;
+//! let image = image::build_for(&host, options.machine, &options.stack, &[])?;
 //! let run = boot::run(&host, &image, &options, &mut Silent)?;
 //! println!("{:?}: {:?}", run.verdict, run.report);
 //! # Ok(())
 //! # }
 //! ```
 
-use std::path::PathBuf;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reveille_trace_format::PROMPT;
+use reveille_sim::fault::{FirmwareFault, FirmwareFaultKind};
 
-use crate::console::{Console, ConsoleSink, Line};
+use crate::console::{Console, ConsoleSink};
+use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fetch::cache::digest;
+use crate::foreign::launch;
 pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
 use crate::keyboard::Keyboard;
 use crate::machine::{Description, MACHINES, Machine};
+use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::qemu::{self, Ending, Files, Finished};
 use crate::report::Report;
-use crate::report::assemble::Assembly;
 use crate::setup::Host;
 use crate::stack::Stack;
-use crate::verdict::{self, Verdict};
+use crate::verdict::Verdict;
+use heard::Heard;
+
+mod heard;
 use crate::{devicetree, environment};
 
 /// How long a run may take where nobody says, with few CPUs.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long firmware may take to write what it was called for, when nothing else happens.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How long one may take that waits for a person: longer than anybody does.
 const CONVERSATION_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -52,8 +61,16 @@ pub struct BootOptions {
     pub cpus: u32,
     /// How many CPUs may be on their way up at once.
     pub policy: Policy,
+    /// What is wrong with CPUs, as firmware of ours has it.
+    pub faults: Vec<FirmwareFault>,
+    /// How firmware of ours has CPUs started.
+    pub enable_method: EnableMethod,
     /// Text to add to the kernel's command line.
     pub append: Option<String>,
+    /// The initrd of a system that is not ours.
+    pub initrd: Option<PathBuf>,
+    /// What such a system prints when it is up, which ends the run; without it, it has to switch the machine off.
+    pub ready: Option<Pattern>,
     /// A devicetree to boot with instead of QEMU's own.
     pub devicetree: Option<PathBuf>,
     /// How long the run may take; without one, [`BootOptions::limit`] decides.
@@ -79,7 +96,11 @@ impl Default for BootOptions {
             stack: Stack::default(),
             cpus: 4,
             policy: Policy::default(),
+            faults: Vec::new(),
+            enable_method: EnableMethod::default(),
             append: None,
+            initrd: None,
+            ready: None,
             devicetree: None,
             timeout: None,
             deadline: None,
@@ -113,7 +134,9 @@ impl BootOptions {
                 return Err(Error::GicCpuCount { version, asked: self.cpus, limit });
             }
         }
-        machine.secure_firmware(self.stack, self.gic, self.format)?;
+        self.stack.check()?;
+        machine.secure_firmware(&self.stack, self.gic, self.format)?;
+        self.check_stages()?;
         if matches!(machine.description, Description::Firmware) {
             self.check_not_described()?;
         }
@@ -121,6 +144,46 @@ impl BootOptions {
             environment::of(&qemu::kernel_command_line(self))?;
         }
         self.devicetree.as_deref().map_or(Ok(()), devicetree::check)
+    }
+
+    /// Refuses what means nothing to the stages.
+    fn check_stages(&self) -> Result<(), Error> {
+        let without = |option| Err(Error::StackWithout { stack: self.stack.clone(), option });
+        let system = self.stack.system();
+        if !self.stack.has_firmware() {
+            let told = [
+                ("--fault", !self.faults.is_empty()),
+                ("--enable-method", self.enable_method != EnableMethod::default()),
+            ];
+            if let Some((option, _)) = told.into_iter().find(|(_, told)| *told) {
+                return Err(Error::OnlyMisbehaving { option });
+            }
+        }
+        let is_there = |fault: &&FirmwareFault| fault.cpu.is_none_or(|cpu| cpu < self.cpus as usize);
+        if let Some(fault) = self.faults.iter().find(|fault| !is_there(fault)) {
+            return Err(Error::NoSuchCpu { fault: fault.to_string(), last: self.cpus.saturating_sub(1) });
+        }
+        if self.enable_method == EnableMethod::SpinTable
+            && let Some(fault) = self.faults.iter().find(|fault| fault.kind != FirmwareFaultKind::Dead)
+        {
+            return Err(Error::FaultElsewhere {
+                fault: fault.to_string(),
+                place: "the firmware with --enable-method spin-table",
+            });
+        }
+        let ours = [("--deadline", self.deadline.is_some()), ("--policy", self.policy != Policy::default())];
+        let others = [("--initrd", self.initrd.is_some()), ("--ready", self.ready.is_some())];
+        let meaningless = if system.is_foreign() { ours } else { others };
+        if let Some((option, _)) = meaningless.into_iter().find(|(_, given)| *given) {
+            return without(option);
+        }
+        if let Some(initrd) = self.initrd.as_deref().filter(|initrd| !initrd.is_file()) {
+            return Err(Error::Foreign { problem: format!("there is no initrd {}", initrd.display()) });
+        }
+        match (launch::entry_level(system), self.entry_level) {
+            (Some(only), Some(level)) if level != only => without("--el"),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses what would describe a machine that only its firmware describes.
@@ -197,52 +260,40 @@ fn run_with(
     sink: &mut dyn ConsoleSink,
 ) -> Result<BootRun, Error> {
     options.check()?;
-    let files = files_for(options, image)?;
+    let folder = tempfile::tempdir().map_err(|source| Error::FirmwareLog { source })?;
+    let files = files_for(options, image, folder.path())?;
     let arguments = qemu::arguments(options, image, &files);
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
-    let mut console = Console::default();
-    let mut prompt = "";
-    let mut assembly = Assembly::default();
+    let mut heard = Heard::new(sink, options.ready.as_ref());
     let start = Instant::now();
     let mut limit = options.limit();
-    let take = |line| match line {
-        Line::Text(text) => {
-            sink.text(&text);
-            console.push(&format!("{}{text}", std::mem::take(&mut prompt)));
-        }
-        Line::Record(record) => {
-            sink.record(&record);
-            assembly.take(record);
-        }
-        Line::Prompt => {
-            sink.prompt();
-            prompt = PROMPT;
-        }
-    };
     let finished = match keyboard {
         Some(keyboard) => {
             limit = options.timeout.unwrap_or(CONVERSATION_LIMIT);
-            qemu::converse(&host.qemu, &arguments, limit, keyboard, take)?
+            qemu::converse(&host.qemu, &arguments, limit, keyboard, |line| heard.take(line))?
         }
-        None => qemu::run(&host.qemu, &arguments, limit, take)?,
+        None => qemu::run_until(&host.qemu, &arguments, limit, |line| {
+            heard.take(line);
+            if heard.is_ready() {
+                // What firmware has not written yet, it writes within this time.
+                std::thread::sleep(LAST_WORDS);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?,
     };
     let duration = start.elapsed();
-    if console.lines().len() == 0 && !assembly.has_begun() {
+    if heard.is_silent() {
         refused(&finished)?;
     }
-    let unknown_schema = assembly.unknown_schema();
-    let report = assembly.finish(options.machine.name, finished.ending == Ending::TimedOut);
-    let verdict = match unknown_schema {
-        Some(schema) => {
-            Verdict::Died(format!("the image speaks version {schema} of the records, which is unknown here"))
-        }
-        None => verdict::judge(finished.ending, limit, report.as_ref()),
-    };
+    let firmware_log = files.firmware_log.as_deref();
+    let (verdict, report, console) = heard.conclude(options, image, &finished, limit, firmware_log);
     Ok(BootRun { verdict, report, console, qemu_messages: finished.messages, command_line, duration })
 }
 
-/// The files to boot with: what was asked for, and what the machine needs, which is written beside the image.
-fn files_for(options: &BootOptions, image: &BuiltImage) -> Result<Files, Error> {
+/// The files to boot with: what was asked for, and what the machine needs, which is written beside the image. `folder` takes what
+/// is for this run alone.
+fn files_for(options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result<Files, Error> {
     let machine = options.machine;
     let beside = |name: String, bytes: &[u8]| {
         let path = image.flat.with_file_name(name);
@@ -261,7 +312,8 @@ fn files_for(options: &BootOptions, image: &BuiltImage) -> Result<Files, Error> 
         }
         None => None,
     };
-    Ok(Files { devicetree, environment })
+    let firmware_log = options.stack.has_firmware().then(|| folder.join("firmware.log"));
+    Ok(Files { devicetree, environment, firmware_log })
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.

@@ -96,7 +96,7 @@ fn boot_with(arguments: &BootArguments, options: &BootOptions) -> Result<ExitSta
     files.open(arguments.report.as_deref(), "report", Report::to_json)?;
     files.open_views(&arguments.views)?;
     let host = setup::ensure(options.machine.architecture())?;
-    let image = image::build_for(&host, options.machine, options.stack, &[])?;
+    let image = image::build_for(&host, options.machine, &options.stack, &[])?;
     let run = if arguments.interactive {
         boot::converse(&host, &image, options, Keyboard::standard_input(), &mut Plain::new(print))?
     } else {

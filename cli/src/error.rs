@@ -26,6 +26,12 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// An option means something only where CPUs can misbehave.
+    #[error("{option} is for --machine sim and for stacks that begin with firmware")]
+    OnlyMisbehaving {
+        /// The option.
+        option: &'static str,
+    },
     /// An option means something on the simulated machine only.
     #[error("{option} is for --machine sim")]
     OnlySimulated {
@@ -36,9 +42,17 @@ pub enum Error {
     #[error("the fault {fault} is of none of the CPUs that are started (1 to {last})")]
     NoSuchCpu {
         /// The fault.
-        fault: reveille_sim::Fault,
+        fault: String,
         /// The last CPU.
         last: u32,
+    },
+    /// Something can go wrong elsewhere, and not there.
+    #[error("the fault {fault} cannot be had on {place}")]
+    FaultElsewhere {
+        /// The fault.
+        fault: String,
+        /// Where it cannot be had.
+        place: &'static str,
     },
     /// The machine does not take so many CPUs.
     #[error("the machine {machine} {}, not {asked}", count(range))]
@@ -102,6 +116,26 @@ pub enum Error {
     NoEntryLevels {
         /// The machine's name.
         machine: &'static str,
+    },
+    /// The stages do not belong together.
+    #[error("the stack {stack} cannot be booted: {problem}")]
+    StackOrder {
+        /// The stages.
+        stack: Stack,
+        /// What is wrong with them.
+        problem: &'static str,
+    },
+    /// A file that was named as a stage or given to one cannot be used.
+    #[error("{problem}")]
+    Foreign {
+        /// Which, and why.
+        problem: String,
+    },
+    /// There is no room for what firmware says.
+    #[error("there is no temporary folder for what the firmware says: {source}")]
+    FirmwareLog {
+        /// What the host says.
+        source: io::Error,
     },
     /// The machine cannot boot those stages.
     #[error("the machine {machine} cannot boot the stack {stack}")]

@@ -50,7 +50,9 @@ impl From<&Error> for ExitStatus {
             | Error::CpuCount { .. }
             | Error::NotSimulated { .. }
             | Error::OnlySimulated { .. }
+            | Error::OnlyMisbehaving { .. }
             | Error::NoSuchCpu { .. }
+            | Error::FaultElsewhere { .. }
             | Error::NothingToSoak
             | Error::EntryLevel { .. }
             | Error::Format { .. }
@@ -61,6 +63,8 @@ impl From<&Error> for ExitStatus {
             | Error::NoCpuModels { .. }
             | Error::NoSuchGic { .. }
             | Error::NoStack { .. }
+            | Error::StackOrder { .. }
+            | Error::Foreign { .. }
             | Error::StackWithout { .. }
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
@@ -72,7 +76,11 @@ impl From<&Error> for ExitStatus {
             Error::Bench(BenchError::Run { .. }) => Self::NotAllOnline,
             Error::Bench(BenchError::Peer(_)) => Self::HostLacks,
             Error::Interrupted | Error::Setup(SetupError::Interrupted) => Self::Interrupted,
-            Error::Setup(_) | Error::Image(_) | Error::QemuStart { .. } | Error::OutputWrite { .. } => Self::HostLacks,
+            Error::Setup(_)
+            | Error::Image(_)
+            | Error::QemuStart { .. }
+            | Error::FirmwareLog { .. }
+            | Error::OutputWrite { .. } => Self::HostLacks,
         }
     }
 }

@@ -34,6 +34,8 @@ struct Foreign {
 
 /// What is kept of a folder of a package.
 enum Part {
+    /// The file of this name, which is no image.
+    Program(&'static str),
     /// The file whose name begins like this, and the shortest where several do: a configuration may lie beside the image.
     File(&'static str),
     /// All of it, as a tar archive.
@@ -95,6 +97,18 @@ const XEN: Foreign = Foreign {
     part: Part::File("xen"),
     record: "xen.sha256",
     instead: Some("--peer xen=IMAGE takes another image"),
+};
+
+/// Programs for Linux, in one file that needs no other.
+const BUSYBOX: Foreign = Foreign {
+    name: "Debian's arm64 busybox",
+    architecture: "arm64",
+    size: "0.8 MB",
+    packages: "^busybox-static$",
+    folder: "bin",
+    part: Part::Program("busybox"),
+    record: "busybox.sha256",
+    instead: None,
 };
 
 /// Why something could not be fetched.
@@ -170,6 +184,14 @@ pub fn debian_xen() -> Result<PathBuf, FetchError> {
     fetch(&XEN, &cache::folders(), download)
 }
 
+/// Debian's busybox for arm64, a static program: from the cache, or fetched.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn debian_busybox() -> Result<PathBuf, FetchError> {
+    fetch(&BUSYBOX, &cache::folders(), download)
+}
+
 /// A file in the work folder, and the name under which it is to be kept.
 struct Downloaded {
     file: PathBuf,
@@ -219,6 +241,10 @@ fn download(foreign: &Foreign, cache: &Cache) -> Result<Downloaded, Failure> {
         Part::File(begin) => {
             let file = shortest_name(&folder, |name| name.starts_with(begin))?;
             Ok(Downloaded { file, name: format!("{package}.Image") })
+        }
+        Part::Program(name) => {
+            let file = shortest_name(&folder, |file| file == name)?;
+            Ok(Downloaded { file, name: package.to_owned() })
         }
         Part::Archive => {
             let file = cache.work().join("archive.tar");

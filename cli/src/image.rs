@@ -8,9 +8,11 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::fetch::{self, FetchError};
+use crate::foreign::initrd;
 use crate::machine::{self, Architecture, Machine};
 use crate::setup::{Host, lock};
-use crate::stack::Stack;
+use crate::stack::{Stack, System};
 use crate::toolchain::{Linker, StandardLibrary, clean_environment};
 
 pub mod flatten;
@@ -101,6 +103,10 @@ pub struct BuiltImage {
     pub flat: PathBuf,
     /// The firmware that boots it, in the form that QEMU takes, on a machine that has some.
     pub firmware: Option<PathBuf>,
+    /// The initrd that it is given where nobody gives another.
+    pub initrd: Option<PathBuf>,
+    /// What a hypervisor boots: an Image, which is given the initrd.
+    pub guest: Option<PathBuf>,
 }
 
 /// Why there is no image.
@@ -109,6 +115,9 @@ pub enum ImageError {
     /// The images' workspace is not where it should be.
     #[error("no images to build in {} (set REVEILLE_ROOT to the source tree)", .0.display())]
     NoSources(PathBuf),
+    /// It is not ours, and cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Cargo did not build it.
     #[error("building {package} failed: {reason}")]
     Build {
@@ -150,17 +159,43 @@ fn target_directory(root: &Path, users: Option<OsString>) -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder).join("images")
 }
 
-/// Builds what `machine` boots: its image, with these cargo features, and the firmware that boots it where that is ours, or where
-/// `stack` asks for it.
+/// Has at hand what `machine` boots: the last stage of `stack`, with these cargo features if it is its kernel, and the firmware that
+/// boots it where that is ours, or where `stack` asks for it.
 ///
 /// # Errors
 /// [`ImageError`].
-pub fn build_for(host: &Host, machine: &Machine, stack: Stack, features: &[&str]) -> Result<BuiltImage, ImageError> {
+pub fn build_for(host: &Host, machine: &Machine, stack: &Stack, features: &[&str]) -> Result<BuiltImage, ImageError> {
     let always = machine.firmware.as_ref().map(|firmware| firmware.image);
-    let on_request = machine.secure_firmware.as_ref().filter(|_| stack != Stack::Kernel).map(|firmware| firmware.image);
+    let on_request = machine.secure_firmware.as_ref().filter(|_| stack.has_firmware()).map(|firmware| firmware.image);
     let firmware = always.or(on_request).map(|firmware| build(host, firmware, &[])).transpose()?;
-    let image = build(host, machine.image, features)?;
+    let image = match stack.system() {
+        System::Kernel => build(host, machine.image, features)?,
+        foreign => self::foreign(foreign)?,
+    };
     Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), ..image })
+}
+
+/// Has what is not ours at hand: fetched, or where someone gave it.
+fn foreign(system: &System) -> Result<BuiltImage, ImageError> {
+    let given = system.given().map(Path::to_owned);
+    let (flat, guest) = match system {
+        System::Linux(_) => (given.map_or_else(fetch::debian_linux, Ok)?, None),
+        System::Xen(_) => (given.map_or_else(fetch::debian_xen, Ok)?, Some(fetch::debian_linux()?)),
+        System::Kernel | System::Image(_) => (given.unwrap_or_default(), None),
+    };
+    let initrd = match system {
+        System::Linux(_) | System::Xen(_) => {
+            let busybox = fetch::debian_busybox()?;
+            let bytes = initrd::make(&fs::read(&busybox).map_err(file_error(&busybox))?);
+            let folder = target_directory(&root(), std::env::var_os("CARGO_TARGET_DIR")).join("built");
+            create_directory(&folder)?;
+            let initrd = folder.join("initrd.cpio");
+            replace(&initrd, &bytes)?;
+            Some(initrd)
+        }
+        System::Kernel | System::Image(_) => None,
+    };
+    Ok(BuiltImage { elf: flat.clone(), flat, firmware: None, initrd, guest })
 }
 
 /// Builds `kind` alone with these cargo features, and shows cargo's progress on the standard error stream.
@@ -193,7 +228,7 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     let flat = elf.with_extension(kind.container.extension());
     replace(&elf, &elf_bytes)?;
     replace(&flat, &flat_bytes)?;
-    Ok(BuiltImage { elf, flat, firmware: None })
+    Ok(BuiltImage { elf, flat, firmware: None, initrd: None, guest: None })
 }
 
 /// Runs cargo and returns the file that it linked.

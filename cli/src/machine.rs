@@ -285,19 +285,20 @@ impl Machine {
     /// [`Error::NoStack`], [`Error::StackWithout`].
     pub fn secure_firmware(
         &self,
-        stack: Stack,
+        stack: &Stack,
         gic: Option<u8>,
         format: Option<ImageFormat>,
     ) -> Result<Option<&SecureFirmware>, Error> {
-        if stack == Stack::Kernel {
+        if !stack.has_firmware() {
             return Ok(None);
         }
-        let firmware = self.secure_firmware.as_ref().ok_or(Error::NoStack { machine: self.name, stack })?;
+        let refused = || Error::NoStack { machine: self.name, stack: stack.clone() };
+        let firmware = self.secure_firmware.as_ref().ok_or_else(refused)?;
         if gic.is_some_and(|version| version != firmware.gic) {
-            return Err(Error::StackWithout { stack, option: "--gic" });
+            return Err(Error::StackWithout { stack: stack.clone(), option: "--gic" });
         }
         if format.is_some_and(|format| format != firmware.format) {
-            return Err(Error::StackWithout { stack, option: "--format" });
+            return Err(Error::StackWithout { stack: stack.clone(), option: "--format" });
         }
         Ok(Some(firmware))
     }
@@ -320,6 +321,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::System;
 
     #[test]
     fn machines_are_found_by_name() {
@@ -359,13 +361,14 @@ mod tests {
     #[test]
     fn a_stack_begins_with_firmware_where_there_is_some_that_takes_the_machine_as_asked() {
         let firmware = |stack, gic, format| VIRT.secure_firmware(stack, gic, format);
-        assert!(firmware(Stack::Kernel, Some(2), None).unwrap().is_none());
-        let properties = firmware(Stack::FirmwareKernel, Some(3), None).unwrap().map(|firmware| firmware.properties);
+        let (alone, with_firmware) = (&Stack::default(), &Stack::firmware(System::Kernel));
+        assert!(firmware(alone, Some(2), None).unwrap().is_none());
+        let properties = firmware(with_firmware, Some(3), None).unwrap().map(|firmware| firmware.properties);
         assert_eq!(properties, Some("secure=on"));
-        let error = firmware(Stack::FirmwareKernel, Some(2), None).unwrap_err().to_string();
+        let error = firmware(with_firmware, Some(2), None).unwrap_err().to_string();
         assert_eq!(error, "with --stack firmware,kernel there is no choice of --gic");
-        assert!(firmware(Stack::FirmwareKernel, None, Some(ImageFormat::Elf)).is_err());
-        let error = MALTA.secure_firmware(Stack::FirmwareKernel, None, None).unwrap_err().to_string();
+        assert!(firmware(with_firmware, None, Some(ImageFormat::Elf)).is_err());
+        let error = MALTA.secure_firmware(with_firmware, None, None).unwrap_err().to_string();
         assert_eq!(error, "the machine malta cannot boot the stack firmware,kernel");
     }
 

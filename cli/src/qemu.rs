@@ -10,16 +10,20 @@ use std::time::{Duration, Instant};
 
 use crate::boot::BootOptions;
 use crate::console::{Line, Splitter};
+use crate::enable_method::EnableMethod;
 use crate::error::Error;
+use crate::foreign::launch;
 use crate::image::{BuiltImage, ImageFormat};
 use crate::interrupt;
 use crate::keyboard::{Keyboard, Typist};
 use crate::machine::Firmware;
-use crate::stack::Stack;
 
 /// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
 /// CPUs that work if each CPU had a thread.
 const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
+
+/// Where firmware of ours finds what it is told.
+const FIRMWARE_WORDS: &str = "opt/reveille/firmware";
 
 /// How often a run looks up from its console, to see whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -35,6 +39,8 @@ pub struct Files {
     pub devicetree: Option<PathBuf>,
     /// What firmware of ours finds in its environment.
     pub environment: Option<PathBuf>,
+    /// Where firmware that has a serial line of its own is to leave what it says there.
+    pub firmware_log: Option<PathBuf>,
 }
 
 /// QEMU's arguments for a boot.
@@ -42,14 +48,16 @@ pub struct Files {
 pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Vec<String> {
     let machine = options.machine;
     let mut qemu_machine = machine.qemu_machine.to_owned();
-    if let Ok(Some(property)) = machine.entry_property(options.entry_level) {
+    let system = options.stack.system();
+    let entry_level = options.entry_level.or(launch::entry_level(system));
+    if let Ok(Some(property)) = machine.entry_property(entry_level) {
         qemu_machine = format!("{qemu_machine},{property}");
     }
     // The last of two values of a property counts.
     if let Some(gic) = options.gic.and_then(|version| machine.gic(version).ok()) {
         qemu_machine = format!("{qemu_machine},{}", gic.property);
     }
-    let secure_firmware = machine.secure_firmware(options.stack, options.gic, options.format).ok().flatten();
+    let secure_firmware = machine.secure_firmware(&options.stack, options.gic, options.format).ok().flatten();
     if let Some(firmware) = secure_firmware {
         qemu_machine = format!("{qemu_machine},{}", firmware.properties);
     }
@@ -58,11 +66,12 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     let mut arguments: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
     add(&["-machine", &qemu_machine, "-cpu", options.cpu_model.as_deref().unwrap_or(machine.cpu_model)]);
-    add(&["-smp", &options.cpus.to_string(), "-m", machine.memory]);
+    add(&["-smp", &options.cpus.to_string(), "-m", launch::memory(system).unwrap_or(machine.memory)]);
     // Without a NIC, because packages of QEMU without its recommended ones lack the NIC's ROM.
     add(&["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
     machine.without.iter().for_each(|device| add(&[device, "none"]));
     machine.serial.iter().for_each(|port| add(&["-serial", port]));
+    files.firmware_log.iter().for_each(|log| add(&["-serial", &format!("file:{}", text(log))]));
     add(&["-semihosting-config", "enable=on,target=native"]);
     if machine.firmware.is_some() || secure_firmware.is_some() {
         image.firmware.iter().for_each(|firmware| add(&["-bios", &text(firmware)]));
@@ -73,15 +82,34 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     } else {
         let file = if options.format == Some(ImageFormat::Elf) { &image.elf } else { &image.flat };
         add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
+        let initrd = options.initrd.as_deref().or(image.initrd.as_deref());
+        match &image.guest {
+            Some(guest) => launch::guest_devices(options.append.as_deref(), guest, initrd)
+                .iter()
+                .for_each(|device| add(&["-device", device])),
+            None => initrd.iter().for_each(|initrd| add(&["-initrd", &text(initrd)])),
+        }
+    }
+    if let Some(words) = firmware_words(options).filter(|_| secure_firmware.is_some()) {
+        add(&["-fw_cfg", &format!("name={FIRMWARE_WORDS},string={words}")]);
     }
     if let Some(devicetree) = devicetree {
         add(&["-dtb", &text(devicetree)]);
     }
-    if machine.has_pens || devicetree.is_some_and(crate::devicetree::has_pens) {
+    if machine.has_pens || options.enable_method.has_pens() || devicetree.is_some_and(crate::devicetree::has_pens) {
         add(&ONE_THREAD);
     }
     arguments.extend(options.qemu_arguments.iter().cloned());
     arguments
+}
+
+/// What firmware of ours is told: how CPUs are to be started, and which misbehave. `None` if it is to do as it does.
+fn firmware_words(options: &BootOptions) -> Option<String> {
+    let method =
+        (options.enable_method != EnableMethod::default()).then(|| format!("enable-method={}", options.enable_method));
+    let faults = options.faults.iter().map(|fault| format!("fault={fault}"));
+    let words: Vec<String> = method.into_iter().chain(faults).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The device with which QEMU puts `file`, as it is, at a physical address.
@@ -93,8 +121,12 @@ fn loader(file: &Path, address: u64) -> String {
 /// What the kernel is told. Where firmware of ours starts it, firmware also ends the run.
 #[must_use]
 pub fn kernel_command_line(options: &BootOptions) -> String {
+    let system = options.stack.system();
+    if system.is_foreign() {
+        return launch::command_line(system, options.append.as_deref());
+    }
     let mut words = vec![format!("reveille.policy={}", options.policy)];
-    if options.machine.firmware.is_none() && options.stack == Stack::Kernel {
+    if options.machine.firmware.is_none() && !options.stack.has_firmware() {
         words.insert(0, "reveille.exit=semihosting".to_owned());
     }
     words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
@@ -312,9 +344,10 @@ mod tests {
     use super::*;
     use crate::machine::Machine;
     use crate::policy::Policy;
+    use crate::stack::{Stack, System};
 
     fn image() -> BuiltImage {
-        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), firmware: None }
+        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), firmware: None, initrd: None, guest: None }
     }
 
     fn devicetree(path: &str) -> Files {
@@ -381,8 +414,7 @@ mod tests {
     fn firmware_boots_what_qemu_puts_into_memory() {
         let machine = Machine::find("malta").unwrap();
         let options = BootOptions { machine, cpus: 16, append: Some("maxcpus=2".into()), ..BootOptions::default() };
-        let image =
-            BuiltImage { elf: "kernel".into(), flat: "a,b/kernel.elf".into(), firmware: Some("rom.bin".into()) };
+        let image = BuiltImage { flat: "a,b/kernel.elf".into(), firmware: Some("rom.bin".into()), ..image() };
         let files = Files { environment: Some("malta.env".into()), ..Files::default() };
         let arguments = arguments(&options, &image, &files);
         assert_eq!(pair(&arguments, "-machine"), Some("malta"));
@@ -403,7 +435,7 @@ mod tests {
     #[test]
     fn a_stack_with_firmware_begins_at_the_reset_vector_with_what_qemu_hands_over() {
         let options = BootOptions {
-            stack: Stack::FirmwareKernel,
+            stack: Stack::firmware(System::Kernel),
             entry_level: Some(2),
             append: Some("nosmp".into()),
             ..BootOptions::default()
@@ -414,6 +446,37 @@ mod tests {
         assert_eq!(pair(&arguments, "-bios"), Some("firmware.bin"));
         assert_eq!(pair(&arguments, "-kernel"), Some("kernel.Image"));
         assert_eq!(pair(&arguments, "-append"), Some("reveille.policy=parallel nosmp"));
+        assert_eq!(pair(&arguments, "-fw_cfg"), None);
+    }
+
+    #[test]
+    fn firmware_is_told_the_faults_and_has_a_serial_line_of_its_own() {
+        let options = BootOptions {
+            stack: Stack::firmware(System::Kernel),
+            faults: ["cpu1:dead", "cpu2:late:200ms"].map(|fault| fault.parse().unwrap()).into(),
+            enable_method: EnableMethod::SpinTable,
+            ..BootOptions::default()
+        };
+        let files = Files { firmware_log: Some("a,b/log".into()), ..Files::default() };
+        let arguments = arguments(&options, &image(), &files);
+        let words = "name=opt/reveille/firmware,string=enable-method=spin-table fault=cpu1:dead fault=cpu2:late:200ms";
+        assert_eq!(pair(&arguments, "-fw_cfg"), Some(words));
+        assert_eq!(values(&arguments, "-serial"), ["stdio", "file:a,b/log"]);
+        assert_eq!(pair(&arguments, "-accel"), Some("tcg,thread=single"));
+    }
+
+    #[test]
+    fn linux_gets_its_initrd_and_xen_a_linux_beside_it() {
+        let linux = BootOptions { stack: Stack::firmware(System::Linux(None)), ..BootOptions::default() };
+        let image = BuiltImage { initrd: Some("our.cpio".into()), ..image() };
+        let given = BootOptions { initrd: Some("other.cpio".into()), ..linux.clone() };
+        assert_eq!(pair(&arguments(&linux, &image, &Files::default()), "-initrd"), Some("our.cpio"));
+        assert_eq!(pair(&arguments(&given, &image, &Files::default()), "-initrd"), Some("other.cpio"));
+        let xen = BootOptions { stack: Stack::firmware(System::Xen(None)), ..BootOptions::default() };
+        let arguments = arguments(&xen, &BuiltImage { guest: Some("Image".into()), ..image }, &Files::default());
+        assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,secure=on"));
+        assert_eq!((pair(&arguments, "-initrd"), pair(&arguments, "-m")), (None, Some("1G")));
+        assert!(values(&arguments, "-device")[1].ends_with("initrd=our.cpio"), "{arguments:?}");
     }
 
     fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {

@@ -1,11 +1,14 @@
 //! The report of a run: a contract with those who read the file (`docs/report.schema.json`), and the model that everything
-//! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file.
+//! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file; [`firmware`] has what firmware adds to it.
 
 use reveille_trace_format::{ACTIVE, KICK, ONLINE};
 pub use reveille_trace_format::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
+pub use self::firmware::{Call, Entry};
+
 pub mod assemble;
+pub mod firmware;
 pub mod read;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -46,6 +49,26 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// The checks that the CPUs really work.
     pub proofs: Vec<Proof>,
+    /// Where the report's time begins, in nanoseconds of the counter that all stages share, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter_ns: Option<u64>,
+    /// What it was called for by the stages below, where it is firmware.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
+    /// Which CPUs it let go into the stage below, where it is firmware.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Entry>,
+    /// How many calls and entries were lost for want of room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_calls: u32,
+    /// The stages of a stack, the first one first and this one last; none where there is but one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Report>,
+}
+
+/// For what is left out where there is none.
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How a run ended.
@@ -158,12 +181,17 @@ impl Report {
     /// The bring-up as the events tell it: from the first kick to the last CPU online and through its steps. `None` if either is not there.
     #[must_use]
     pub fn bringup_ns_of_events(&self) -> Option<u64> {
-        let events = || self.cpus.iter().flat_map(|cpu| &cpu.events);
-        let first_kick = events().filter(|event| event.name == KICK).map(|event| event.ns).min()?;
-        let is_end = |event: &&Event| event.name == ONLINE || event.name == ACTIVE;
-        let last = events().filter(is_end).map(|event| event.ns).max()?;
-        last.checked_sub(first_kick)
+        bringup_ns(&self.cpus)
     }
+}
+
+/// The time from the first kick to the last CPU online and through its steps.
+pub(crate) fn bringup_ns(cpus: &[CpuReport]) -> Option<u64> {
+    let events = || cpus.iter().flat_map(|cpu| &cpu.events);
+    let first_kick = events().filter(|event| event.name == KICK).map(|event| event.ns).min()?;
+    let is_end = |event: &&Event| event.name == ONLINE || event.name == ACTIVE;
+    let last = events().filter(is_end).map(|event| event.ns).max()?;
+    last.checked_sub(first_kick)
 }
 
 #[cfg(test)]

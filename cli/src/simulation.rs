@@ -53,8 +53,8 @@ impl SimulationOptions {
         if !range.contains(&self.cpus) {
             return Err(Error::CpuCount { machine: NAME, asked: self.cpus, range });
         }
-        let stranger = self.faults.iter().find(|fault| fault.cpu == 0 || fault.cpu >= self.cpus as usize);
-        stranger.map_or(Ok(()), |&fault| Err(Error::NoSuchCpu { fault, last: self.cpus - 1 }))
+        let stranger = self.faults.iter().find(|fault| !fault.is_of_started_cpu(self.cpus as usize));
+        stranger.map_or(Ok(()), |fault| Err(Error::NoSuchCpu { fault: fault.to_string(), last: self.cpus - 1 }))
     }
 
     /// The machine's name in a report: what was simulated, so that it can be simulated again.

@@ -1,36 +1,203 @@
-//! Which stages a machine runs, as the command line says it.
+//! Which stages a machine runs, as the command line says it. A stage more is a variant of [`Stage`], its word and its place.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The stages of a boot that are ours, the first one first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stack {
-    /// The image alone, as the machine usually boots it.
+use crate::error::Error;
+use crate::foreign;
+
+/// What runs one after the other, the first one first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    stages: Vec<Stage>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Firmware of ours from the reset vector on, at the highest exception level: `firmware`.
+    Firmware,
+    /// The last stage.
+    System(System),
+}
+
+/// The last stage, which does not start another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum System {
+    /// The reference kernel: `kernel`.
     #[default]
     Kernel,
-    /// Firmware of ours from the reset vector on, at the highest exception level, and the image below it.
-    FirmwareKernel,
+    /// Linux, Debian's or another: `linux`, `linux=IMAGE`.
+    Linux(Option<PathBuf>),
+    /// Xen, Debian's or another, with Debian's Linux above it: `xen`, `xen=IMAGE`.
+    Xen(Option<PathBuf>),
+    /// An arm64 Image of which nothing is known: its path.
+    Image(PathBuf),
+}
+
+impl Stage {
+    /// Stages run in the order of their places, and no two have the same.
+    fn place(&self) -> u8 {
+        match self {
+            Self::Firmware => 0,
+            Self::System(_) => 1,
+        }
+    }
+}
+
+impl System {
+    /// Whether it is not ours, and says nothing by records.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        *self != Self::Kernel
+    }
+
+    /// What reports call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Linux(_) => "linux",
+            Self::Xen(_) => "xen",
+            Self::Image(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or("image"),
+        }
+    }
+
+    /// The file that was given for it.
+    #[must_use]
+    pub fn given(&self) -> Option<&Path> {
+        match self {
+            Self::Kernel => None,
+            Self::Linux(image) | Self::Xen(image) => image.as_deref(),
+            Self::Image(path) => Some(path),
+        }
+    }
+}
+
+impl Stack {
+    /// Firmware of ours, and `system` below it.
+    #[must_use]
+    pub fn firmware(system: System) -> Self {
+        Self { stages: vec![Stage::Firmware, Stage::System(system)] }
+    }
+
+    /// Whether it begins with firmware of ours.
+    #[must_use]
+    pub fn has_firmware(&self) -> bool {
+        self.stages.contains(&Stage::Firmware)
+    }
+
+    /// What runs last.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        const KERNEL: &System = &System::Kernel;
+        self.stages
+            .iter()
+            .find_map(|stage| if let Stage::System(system) = stage { Some(system) } else { None })
+            .unwrap_or(KERNEL)
+    }
+
+    /// Checks that the stages belong together, and that the files are there which they name.
+    ///
+    /// # Errors
+    /// [`Error::StackOrder`], [`Error::Foreign`].
+    pub fn check(&self) -> Result<(), Error> {
+        let system = self.system();
+        // A name of no stage is taken for a file's: that is what is wrong with it, whatever stands before it.
+        system.given().map_or(Ok(()), foreign::image::check)?;
+        let refused = |problem| Err(Error::StackOrder { stack: self.clone(), problem });
+        if !self.stages.windows(2).all(|pair| pair[0].place() < pair[1].place()) {
+            return refused("its stages are not in the order in which they run");
+        }
+        if !matches!(self.stages.last(), Some(Stage::System(_))) {
+            return refused("nothing runs last: add kernel, linux, xen, or the path of an arm64 Image");
+        }
+        if system.is_foreign() && !self.has_firmware() {
+            return refused("it runs below firmware, which tells what its CPUs do: write firmware before it");
+        }
+        Ok(())
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self { stages: vec![Stage::System(System::Kernel)] }
+    }
+}
+
+impl From<System> for Stack {
+    fn from(system: System) -> Self {
+        Self { stages: vec![Stage::System(system)] }
+    }
+}
+
+impl FromStr for System {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (name, image) = match text.split_once('=') {
+            Some((name, image)) => (name, Some(PathBuf::from(image))),
+            None => (text, None),
+        };
+        Ok(match name {
+            "kernel" if image.is_none() => Self::Kernel,
+            "linux" => Self::Linux(image),
+            "xen" => Self::Xen(image),
+            _ => Self::Image(text.into()),
+        })
+    }
 }
 
 impl FromStr for Stack {
-    type Err = &'static str;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "kernel" => Ok(Self::Kernel),
-            "firmware,kernel" => Ok(Self::FirmwareKernel),
-            _ => Err("it is kernel or firmware,kernel"),
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let mut stages = Vec::new();
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            // What comes last may be a path with commas in it.
+            let (word, behind) = match text.split_once(',') {
+                Some((word, behind)) if is_stage(word) => (word, Some(behind)),
+                _ => (text, None),
+            };
+            stages.push(match word {
+                "firmware" => Stage::Firmware,
+                system => Stage::System(system.parse()?),
+            });
+            rest = behind;
+        }
+        Ok(Self { stages })
+    }
+}
+
+/// Whether a word of a stack names a stage, and not a file.
+fn is_stage(word: &str) -> bool {
+    ["firmware", "kernel", "linux", "xen"].contains(&word)
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linux(Some(image)) => write!(formatter, "linux={}", image.display()),
+            Self::Xen(Some(image)) => write!(formatter, "xen={}", image.display()),
+            Self::Image(path) => path.display().fmt(formatter),
+            known => formatter.write_str(known.name()),
         }
     }
 }
 
 impl fmt::Display for Stack {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Kernel => "kernel",
-            Self::FirmwareKernel => "firmware,kernel",
-        })
+        for (number, stage) in self.stages.iter().enumerate() {
+            formatter.write_str(if number > 0 { "," } else { "" })?;
+            match stage {
+                Stage::Firmware => formatter.write_str("firmware")?,
+                Stage::System(system) => system.fmt(formatter)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -38,11 +205,49 @@ impl fmt::Display for Stack {
 mod tests {
     use super::*;
 
+    fn stack(text: &str) -> Stack {
+        let Ok(stack) = text.parse();
+        stack
+    }
+
+    fn refused(text: &str) -> String {
+        stack(text).check().unwrap_err().to_string()
+    }
+
     #[test]
     fn stacks_read_back_as_they_are_written() {
-        for text in ["kernel", "firmware,kernel"] {
-            assert_eq!(text.parse::<Stack>().unwrap().to_string(), text);
+        for text in [
+            "kernel",
+            "firmware,kernel",
+            "firmware,linux",
+            "firmware,linux=a,b/Image",
+            "firmware,./c,d",
+            "firmware,xen",
+        ] {
+            assert_eq!(stack(text).to_string(), text);
         }
-        assert_eq!("firmware".parse::<Stack>(), Err("it is kernel or firmware,kernel"));
+        assert_eq!(stack("firmware,linux=x").system(), &System::Linux(Some("x".into())));
+        assert_eq!(stack("firmware,a/b").system().name(), "b");
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused_in_a_sentence() {
+        assert!(stack("firmware,linux").check().is_ok() && Stack::default().check().is_ok());
+        assert_eq!(
+            refused("firmware"),
+            "the stack firmware cannot be booted: nothing runs last: add kernel, linux, xen, or the path of an arm64 Image"
+        );
+        for order in ["kernel,firmware", "firmware,firmware,kernel", "firmware,linux,kernel"] {
+            assert!(refused(order).contains("not in the order"), "{order}");
+        }
+        assert!(refused("linux").contains("write firmware before it"));
+    }
+
+    #[test]
+    fn a_word_that_is_no_stage_is_taken_for_a_file_that_is_not_there() {
+        let expected =
+            "there is no file kernl (a stage is firmware, kernel, linux, xen, or the path of an arm64 Image)";
+        assert_eq!(refused("firmware,kernl"), expected);
+        assert_eq!(refused("kernl"), expected);
     }
 }

@@ -43,7 +43,8 @@ pub fn judge(ending: Ending, limit: Duration, report: Option<&Report>) -> Verdic
     }
 }
 
-fn problems(report: &Report, code: i32) -> Vec<String> {
+/// What did not go well on a machine that came to its end with this exit code, each in a few words.
+pub(crate) fn problems(report: &Report, code: i32) -> Vec<String> {
     let mut problems: Vec<String> = report.cpus.iter().filter_map(cpu_problem).collect();
     let left_out = report.left_out.iter().filter(|left_out| left_out.fault);
     problems.extend(left_out.map(|left_out| format!("{} was left out: {}", left_out.node, left_out.reason)));

@@ -76,6 +76,63 @@ fn a_machine_without_exception_levels_reports_none() {
     assert!(validator.is_valid(&report));
 }
 
+/// A report of a stack of two: firmware with a call that returned, one that did not and one that it does not know.
+fn stack() -> Report {
+    let boot = Record::Boot {
+        schema: 1,
+        image: "firmware".to_owned(),
+        version: "0.1.0".to_owned(),
+        entry_level: Some(3),
+        boot_hw_id: 0,
+        counter_ns: Some(0),
+    };
+    let call = |function: &str, target, code: Option<i64>, code_name: Option<&str>| Record::Call {
+        cpu: 0,
+        ns: 2_000,
+        id: 0xc400_0003,
+        function: function.to_owned(),
+        arguments: [u64::MAX, 1, 2],
+        target,
+        code,
+        code_name: code_name.map(str::to_owned),
+        faulty: code == Some(-3),
+    };
+    let records = [
+        boot,
+        Record::FirmwareCpu { cpu: 0, hw_id: 0 },
+        Record::FirmwareCpu { cpu: 1, hw_id: 0x100 },
+        Record::Entered { cpu: 0, ns: 1_000, hw_id: 0, address: 0x4020_0000, level: 2 },
+        call("CPU_ON", Some(1), Some(-3), Some("DENIED")),
+        call("unknown", None, Some(-1), None),
+        call("SYSTEM_OFF", None, None, None),
+        Record::Lost { count: 3 },
+    ];
+    let mut assembly = Assembly::default();
+    records.into_iter().for_each(|record| assembly.take(record));
+    let kernel = report(false);
+    Report { stages: vec![assembly.finish("virt", false).unwrap(), kernel.clone()], ..kernel }
+}
+
+#[test]
+fn the_stages_of_a_stack_keep_to_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let report = serde_json::to_value(stack()).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(report["stages"][0]["calls"][0]["code_name"], "DENIED");
+    let breakages: [fn(&mut Value); 4] = [
+        |report| report["stages"][0]["calls"][0]["arguments"] = json!([1, 2]),
+        |report| report["stages"][0]["entries"][0]["level"] = json!(3),
+        |report| report["stages"][1]["end"] = json!("asleep"),
+        |report| report["stages"][0]["calls"][0]["extra"] = json!(1),
+    ];
+    for (number, breakage) in breakages.iter().enumerate() {
+        let mut report = report.clone();
+        breakage(&mut report);
+        assert!(!validator.is_valid(&report), "breakage {number}");
+    }
+}
+
 #[test]
 fn the_schema_refuses_what_is_no_report() {
     let validator = jsonschema::validator_for(&schema()).unwrap();

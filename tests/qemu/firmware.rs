@@ -5,11 +5,10 @@ pub mod faults;
 use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
-use reveille_cli::stack::Stack;
+use reveille_cli::report::Report;
+use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
-use reveille_system_tests::firmware_log::FirmwareLog;
-use reveille_system_tests::{Stand, cpus};
-use reveille_trace_format::Record;
+use reveille_system_tests::{Booted, Stand, cpus};
 
 use crate::{Test, hotplug};
 
@@ -34,7 +33,7 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
 ];
 
 fn options(count: u32) -> BootOptions {
-    BootOptions { stack: Stack::FirmwareKernel, ..cpus(count) }
+    BootOptions { stack: Stack::firmware(System::Kernel), ..cpus(count) }
 }
 
 fn at_el2(options: BootOptions) -> BootOptions {
@@ -52,65 +51,55 @@ fn enters(stand: &Stand, options: BootOptions) -> Result<(), String> {
 /// What the kernel called is there with its codes, in the order of the calls, with where CPUs entered, on the kernel's clock; and the
 /// console has none of it.
 fn calls(stand: &Stand) -> Result<(), String> {
-    let log = FirmwareLog::new()?;
-    let booted = stand.boot(&log.kept(options(4)))?;
+    let booted = stand.boot(&options(4))?;
     let report = booted.expect_all_online(4)?;
-    let records = log.read()?;
-    let calls: Vec<String> = records.iter().filter_map(call).collect();
+    let firmware = firmware(&booted)?;
     let expected = [
-        "CPU 0: CPU_ON(0x1) = 0 SUCCESS",
-        "CPU 0: CPU_ON(0x2) = 0 SUCCESS",
-        "CPU 0: CPU_ON(0x3) = 0 SUCCESS",
-        "CPU 0: SYSTEM_OFF(0x0)",
+        "CPU 0: CPU_ON: SUCCESS (0x1)",
+        "CPU 0: CPU_ON: SUCCESS (0x2)",
+        "CPU 0: CPU_ON: SUCCESS (0x3)",
+        "CPU 0: SYSTEM_OFF (0x0)",
     ];
-    booted
-        .expect(calls.ends_with(&expected.map(str::to_owned)), &format!("the calls should be logged: {records:#?}"))?;
-    let begins = |record: &Record<String>| matches!(record, Record::Boot { image, .. } if image == "firmware");
-    booted.expect(records.first().is_some_and(begins), "the firmware says first who it is")?;
-    let cpus: Vec<_> = records.iter().filter(|record| matches!(record, Record::FirmwareCpu { .. })).collect();
-    booted.expect(cpus.len() == 4, "it names its CPUs")?;
-    for place in 0..4 {
-        let entered = |record: &&Record<String>| matches!(record, Record::Entered { cpu, .. } if *cpu == place);
-        let Some(Record::Entered { ns, hw_id, level: 1, .. }) = records.iter().find(entered) else {
-            return Err(booted.complaint(&format!("CPU {place} should have entered at EL1: {records:#?}")));
+    let told = told(firmware);
+    booted.expect(told.ends_with(&expected.map(str::to_owned)), &format!("the calls should be logged: {told:#?}"))?;
+    booted.expect(firmware.image == "firmware" && firmware.entry_level == Some(3), "the firmware says who it is")?;
+    booted.expect(firmware.online_count == 4 && firmware.cpus.len() == 4, "all CPUs went through it")?;
+    for (cpu, hw_id) in (0..4).map(|cpu| (cpu, u64::from(cpu))) {
+        booted.expect(firmware.cpus[cpu as usize].hw_id == hw_id, "CPUs have their ids")?;
+        let Some(entry) = firmware.entries.iter().find(|entry| entry.cpu == cpu) else {
+            return Err(booted.complaint(&format!("CPU {cpu} should have entered: {:#?}", firmware.entries)));
         };
-        booted.expect(*hw_id == u64::from(place), "CPUs have their ids")?;
-        let asked = records.iter().find_map(|record| match record {
-            Record::Call { ns, function, target: Some(cpu), .. } if *cpu == place && function == "CPU_ON" => Some(*ns),
-            _ => None,
-        });
-        booted.expect(asked.is_none_or(|asked| asked < *ns), "a CPU enters after it was asked for")?;
+        booted.expect(entry.level == 1, "CPUs enter at EL1")?;
+        let asked = firmware.calls.iter().find(|call| call.function == "CPU_ON" && call.target == Some(cpu));
+        booted.expect(asked.is_none_or(|asked| asked.ns < entry.ns), "a CPU enters after it was asked for")?;
     }
-    let end = report.prepare_ns + report.bringup_ns;
-    let last = records.iter().filter_map(time).max().unwrap_or(0);
-    booted.expect(last > end, "the shared counter ran as long as the kernel at least")
+    let Some(begin) = report.counter_ns else { return Err(booted.complaint("the kernel should say when it began")) };
+    let (online, on) = (report.cpus[1].online_ns(), firmware.entries.iter().find(|entry| entry.cpu == 1));
+    let (Some(online), Some(on)) = (online, on) else { return Err(booted.complaint("CPU 1 should be online")) };
+    booted.expect(on.ns < begin + online, "a CPU is online after it entered, by the clock that both share")
 }
 
 /// QEMU is ended while the kernel runs for ever, and the log is there.
 fn hangs(stand: &Stand) -> Result<(), String> {
-    let log = FirmwareLog::new()?;
     let timeout = Some(Duration::from_secs(6));
     let append = Some("reveille.console=1".into());
-    let booted = stand.boot(&log.kept(BootOptions { timeout, append, ..options(4) }))?;
+    let booted = stand.boot(&BootOptions { timeout, append, ..options(4) })?;
     booted.expect(matches!(booted.0.verdict, Verdict::TimedOut(_)), "the kernel waits for commands")?;
-    let calls: Vec<String> = log.read()?.iter().filter_map(call).collect();
-    let on = calls.iter().filter(|call| call.contains("CPU_ON")).count();
-    booted.expect(on == 3, &format!("what was called is there: {calls:#?}"))
+    let told = told(firmware(&booted)?);
+    let on = told.iter().filter(|call| call.contains("CPU_ON")).count();
+    booted.expect(on == 3, &format!("what was called is there: {told:#?}"))
 }
 
-/// A call, for people.
-fn call(record: &Record<String>) -> Option<String> {
-    let Record::Call { cpu, function, arguments, code, code_name, .. } = record else { return None };
-    let mut call = format!("CPU {cpu}: {function}({:#x})", arguments[0]);
-    if let Some(code) = code {
-        call += &format!(" = {code} {}", code_name.as_deref().unwrap_or("?"));
-    }
-    Some(call)
+/// The firmware's report.
+fn firmware(booted: &Booted) -> Result<&Report, String> {
+    let report = booted.report()?;
+    let stages: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
+    booted.expect(stages == ["firmware", "kernel"], "each stage should have a report")?;
+    report.stage("firmware").ok_or_else(|| booted.complaint("the firmware should have one"))
 }
 
-fn time(record: &Record<String>) -> Option<u64> {
-    match record {
-        Record::Call { ns, .. } | Record::Entered { ns, .. } => Some(*ns),
-        _ => None,
-    }
+/// Its calls, for people.
+fn told(firmware: &Report) -> Vec<String> {
+    let calls = firmware.calls.iter();
+    calls.map(|call| format!("CPU {}: {} ({:#x})", call.cpu, call.words(), call.arguments[0])).collect()
 }

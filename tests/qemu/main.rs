@@ -9,6 +9,7 @@ mod console;
 mod devicetrees;
 mod faults;
 mod firmware;
+mod foreign;
 mod hotplug;
 mod malta;
 mod own_kernel;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         faults::departure::TESTS,
         firmware::TESTS,
         firmware::faults::TESTS,
+        foreign::TESTS,
         hotplug::TESTS,
         malta::TESTS,
         console::TESTS,
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         boots::LONG_TESTS,
         budgets::LONG_TESTS,
         firmware::LONG_TESTS,
+        foreign::LONG_TESTS,
         hotplug::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,

@@ -1,9 +1,8 @@
-//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`firmware_log`],
-//! which has what firmware logs, [`misbehaving`], which has CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
+//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
+//! CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
 //! CPUs wait, and [`stub`], which boots an image where it lies.
 
 pub mod devicetree;
-pub mod firmware_log;
 pub mod misbehaving;
 pub mod path;
 pub mod pens;
@@ -19,7 +18,7 @@ use reveille_cli::image::{self, BuiltImage};
 use reveille_cli::machine::{MACHINES, Machine};
 use reveille_cli::report::Report;
 use reveille_cli::setup::{self, Host};
-use reveille_cli::stack::Stack;
+use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
 
 use crate::stub::Stub;
@@ -50,7 +49,7 @@ impl Stand {
 
     fn of(machine: &'static Machine) -> Result<Self, String> {
         let host = setup::ensure(machine.architecture()).map_err(|error| error.to_string())?;
-        let image = image::build_for(&host, machine, Stack::Kernel, &[]).map_err(|error| error.to_string())?;
+        let image = image::build_for(&host, machine, &Stack::default(), &[]).map_err(|error| error.to_string())?;
         Ok(Self {
             machine,
             host,
@@ -96,10 +95,11 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
-        match options.stack {
-            Stack::Kernel => self.boot_image(&self.image, options),
-            Stack::FirmwareKernel => self.boot_image(self.image_under_firmware()?, options),
+        if options.stack.system().is_foreign() {
+            return self.boot_image(&self.built(&options.stack, &[])?, options);
         }
+        let image = if options.stack.has_firmware() { self.image_under_firmware()? } else { &self.image };
+        self.boot_image(image, options)
     }
 
     /// Boots another image.
@@ -136,7 +136,7 @@ impl Stand {
         if let Some(image) = self.faulty.get() {
             return Ok(image);
         }
-        let image = image::build_for(&self.host, self.machine, Stack::Kernel, &["faults"])
+        let image = image::build_for(&self.host, self.machine, &Stack::default(), &["faults"])
             .map_err(|error| error.to_string())?;
         Ok(self.faulty.get_or_init(|| image))
     }
@@ -162,9 +162,12 @@ impl Stand {
         if let Some(image) = built.get() {
             return Ok(image);
         }
-        let image = image::build_for(&self.host, self.machine, Stack::FirmwareKernel, features);
-        let image = image.map_err(|error| error.to_string())?;
+        let image = self.built(&Stack::firmware(System::Kernel), features)?;
         Ok(built.get_or_init(|| image))
+    }
+
+    fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
+        image::build_for(&self.host, self.machine, stack, features).map_err(|error| error.to_string())
     }
 
     /// The host, with what boots need.

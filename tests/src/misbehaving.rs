@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::report::{Outcome, Proof, Report};
-use reveille_cli::stack::Stack;
 
 use crate::{Booted, Stand};
 
@@ -88,10 +87,8 @@ impl Scenario<'_> {
             ..stand.cpus(self.cpus)
         };
         change(&mut options);
-        let image = match options.stack {
-            Stack::Kernel => stand.faulty_image()?,
-            Stack::FirmwareKernel => stand.faulty_image_under_firmware()?,
-        };
+        let has_firmware = options.stack.has_firmware();
+        let image = if has_firmware { stand.faulty_image_under_firmware()? } else { stand.faulty_image()? };
         let run = Misbehaved { booted: stand.boot_image(image, &options)?, stand };
         run.check(self)?;
         Ok(run)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use reveille_trace_format::{Record, SCHEMA};
+use reveille_trace_format::{Outcome, Record, SCHEMA};
 
-use super::{CpuReport, End, Event, LeftOut, Masks, Proof, Report};
+use super::{Call, CpuReport, End, Entry, Event, LeftOut, Masks, Proof, Report, firmware};
 
 /// Takes the records of a run in the order in which they come.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,11 @@ struct Stage {
     events: BTreeMap<u32, Vec<Event>>,
     left_out: Vec<LeftOut>,
     proofs: Vec<Proof>,
+    counter_ns: Option<u64>,
+    firmware_cpus: BTreeMap<u32, u64>,
+    calls: Vec<Call>,
+    entries: Vec<Entry>,
+    lost_calls: u32,
     done: Option<Done>,
 }
 
@@ -40,8 +45,8 @@ struct Done {
 impl Assembly {
     /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins anew.
     pub fn take(&mut self, record: Record<String>) {
-        if let Record::Boot { schema, image, version, entry_level, boot_hw_id, .. } = record {
-            self.stage = Some(Stage::new(schema, image, version, entry_level, boot_hw_id));
+        if let Record::Boot { schema, image, version, entry_level, boot_hw_id, counter_ns } = record {
+            self.stage = Some(Stage::new(schema, image, version, entry_level, boot_hw_id, counter_ns));
         } else if let Some(stage) = &mut self.stage {
             stage.take(record);
         }
@@ -67,7 +72,14 @@ impl Assembly {
 }
 
 impl Stage {
-    fn new(schema: u32, image: String, version: String, entry_level: Option<u8>, boot_hw_id: u64) -> Self {
+    fn new(
+        schema: u32,
+        image: String,
+        version: String,
+        entry_level: Option<u8>,
+        boot_hw_id: u64,
+        counter_ns: Option<u64>,
+    ) -> Self {
         Self {
             schema,
             image,
@@ -79,6 +91,11 @@ impl Stage {
             events: BTreeMap::new(),
             left_out: Vec::new(),
             proofs: Vec::new(),
+            counter_ns,
+            firmware_cpus: BTreeMap::new(),
+            calls: Vec::new(),
+            entries: Vec::new(),
+            lost_calls: 0,
             done: None,
         }
     }
@@ -105,11 +122,43 @@ impl Stage {
             Record::Done { asked, online, prepare_ns, bringup_ns, passed } => {
                 self.done = Some(Done { asked, online, prepare_ns, bringup_ns, passed });
             }
-            Record::FirmwareCpu { .. } | Record::Call { .. } | Record::Entered { .. } | Record::Lost { .. } => {}
+            Record::FirmwareCpu { cpu, hw_id } => {
+                self.firmware_cpus.insert(cpu, hw_id);
+            }
+            Record::Call { cpu, ns, id, function, arguments, target, code, code_name, faulty } => {
+                self.calls.push(Call { cpu, ns, id, function, arguments, target, code, code_name, faulty });
+            }
+            Record::Entered { cpu, ns, address, level, .. } => self.entries.push(Entry { cpu, ns, address, level }),
+            Record::Lost { count } => self.lost_calls = self.lost_calls.saturating_add(count),
         }
     }
 
+    /// Makes of firmware's records what other images say of themselves. Its end is that of the machine.
+    fn take_firmware(&mut self) {
+        self.calls.sort_by_key(|call| call.ns);
+        self.entries.sort_by_key(|entry| entry.ns);
+        let all: Vec<u32> = self.firmware_cpus.keys().copied().collect();
+        let cpus = firmware::cpus(&self.firmware_cpus, &self.calls, &self.entries);
+        let online: Vec<u32> = cpus.iter().filter(|cpu| cpu.outcome == Outcome::Online).map(|cpu| cpu.index).collect();
+        let asked = cpus.iter().filter(|cpu| cpu.outcome != Outcome::NotAsked).count() as u32;
+        let bringup_ns = super::bringup_ns(&cpus).unwrap_or(0);
+        let is_end = |call: &Call| ["SYSTEM_OFF", "SYSTEM_RESET"].contains(&call.function.as_str());
+        self.done = self.calls.iter().any(is_end).then_some(Done {
+            asked,
+            online: online.len() as u32,
+            prepare_ns: 0,
+            bringup_ns,
+            passed: true,
+        });
+        self.masks = Masks { possible: all.clone(), present: all, active: online.clone(), online };
+        self.events = cpus.iter().map(|cpu| (cpu.index, cpu.events.clone())).collect();
+        self.cpus = cpus.into_iter().map(|cpu| (cpu.index, cpu)).collect();
+    }
+
     fn finish(mut self, machine: &str, timed_out: bool) -> Report {
+        if !self.firmware_cpus.is_empty() {
+            self.take_firmware();
+        }
         for cpu in self.cpus.values_mut() {
             cpu.events = self.events.remove(&cpu.index).unwrap_or_default();
         }
@@ -143,6 +192,11 @@ impl Stage {
             cpus: self.cpus.into_values().collect(),
             left_out: self.left_out,
             proofs: self.proofs,
+            counter_ns: self.counter_ns,
+            calls: self.calls,
+            entries: self.entries,
+            lost_calls: self.lost_calls,
+            stages: Vec::new(),
         }
     }
 }
@@ -158,7 +212,7 @@ fn set(list: &mut Vec<u32>, index: u32, member: bool) {
 
 #[cfg(test)]
 mod tests {
-    use reveille_trace_format::{Outcome, Phase};
+    use reveille_trace_format::Phase;
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! Reads a [`Report`] from a file that someone saved, or made up: nothing in it reaches a terminal or a picture unchecked.
 
+use std::iter;
 use std::path::Path;
 
 use reveille_trace_format::SCHEMA;
@@ -45,18 +46,20 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 fn clean_report(report: &mut Report) {
-    let Report { machine, image, image_version, cpus, left_out, proofs, .. } = report;
+    let Report { machine, image, image_version, cpus, left_out, proofs, calls, stages, .. } = report;
     let mut texts = vec![machine, image, image_version];
     texts.extend(
         cpus.iter_mut().flat_map(|cpu| cpu.reason.iter_mut().chain(cpu.events.iter_mut().map(|event| &mut event.name))),
     );
     texts.extend(left_out.iter_mut().flat_map(|left_out| [&mut left_out.node, &mut left_out.reason]));
+    texts.extend(calls.iter_mut().flat_map(|call| iter::once(&mut call.function).chain(&mut call.code_name)));
     texts.extend(proofs.iter_mut().flat_map(|proof| [&mut proof.name, &mut proof.detail]));
     for text in texts {
         if !text.chars().all(is_harmless) {
             *text = clean(text);
         }
     }
+    stages.iter_mut().for_each(clean_report);
 }
 
 /// `text` without the characters that XML forbids or that would disturb what stands around them.
@@ -95,9 +98,12 @@ mod tests {
         report.cpus[1].reason = Some(hostile.into());
         report.cpus[0].events[0].name = hostile.into();
         report.machine = hostile.into();
+        let stage = Report { image: hostile.into(), ..report.clone() };
+        report.stages = vec![stage];
         std::fs::write(&path, report.to_json()).unwrap();
         let read = read(&path).unwrap();
         assert_eq!(read.machine, cleaned);
+        assert_eq!(read.stages[0].image, cleaned);
         assert_eq!(read.cpus[1].reason.as_deref(), Some(cleaned));
         assert_eq!(read.cpus[0].events[0].name, cleaned);
     }

@@ -59,6 +59,11 @@ pub(crate) fn cpus(count: u32) -> Report {
         cpus,
         left_out: Vec::new(),
         proofs: vec![Proof { name: "ipi".into(), passed: true, detail: "one to and from each".into() }],
+        counter_ns: None,
+        calls: Vec::new(),
+        entries: Vec::new(),
+        lost_calls: 0,
+        stages: Vec::new(),
     }
 }
 

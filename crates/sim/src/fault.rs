@@ -20,6 +20,14 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
+impl Fault {
+    /// Whether it is a fault of one of the CPUs that are started on a machine with `cpus` CPUs: all but the one that boots.
+    #[must_use]
+    pub fn is_of_started_cpu(&self, cpus: usize) -> bool {
+        (1..cpus).contains(&self.cpu)
+    }
+}
+
 /// What is wrong with a CPU. The text form of each stands beside it, after `cpuN:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use reveille_cli::boot::BootOptions;
 use reveille_cli::policy::Policy;
 use reveille_cli::report::Outcome;
-use reveille_cli::stack::Stack;
+use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
+use reveille_sim::fault::FaultError;
 use reveille_system_tests::Stand;
-use reveille_system_tests::firmware_log::asked_for;
 use reveille_system_tests::misbehaving::{DEADLINE, Misbehaved, SLACK, Scenario};
 
 use crate::Test;
@@ -43,10 +43,11 @@ fn run_with<'a>(
     script: &[&str],
     change: impl FnOnce(&mut BootOptions),
 ) -> Result<Misbehaved<'a>, String> {
-    let faults: Vec<String> = faults.iter().map(|fault| format!("fault={fault}")).collect();
+    let faults = faults.iter().map(|fault| fault.parse()).collect::<Result<_, FaultError>>();
+    let faults = faults.map_err(|error| error.to_string())?;
     Scenario { cpus, faults: &[], script }.run_with(stand, |options| {
-        options.stack = Stack::FirmwareKernel;
-        options.qemu_arguments.extend(asked_for(&faults.join(" ")));
+        options.stack = Stack::firmware(System::Kernel);
+        options.faults = faults;
         change(options);
     })
 }
@@ -163,8 +164,9 @@ fn lies(stand: &Stand) -> Result<(), String> {
 }
 
 fn unknown(stand: &Stand) -> Result<(), String> {
-    let arguments = asked_for("fault=cpu7:dead").to_vec();
-    let options = BootOptions { stack: Stack::FirmwareKernel, qemu_arguments: arguments, ..stand.cpus(4) };
+    // The command would refuse it.
+    let arguments = ["-fw_cfg", "name=opt/reveille/firmware,string=fault=cpu7:dead"].map(str::to_owned).to_vec();
+    let options = BootOptions { stack: Stack::firmware(System::Kernel), qemu_arguments: arguments, ..stand.cpus(4) };
     let booted = stand.boot(&options)?;
     let sentence = "firmware: an option cannot be had: fault=cpu7:dead: the machine has no such CPU";
     booted.expect(booted.0.console.lines().any(|line| line == sentence), sentence)?;

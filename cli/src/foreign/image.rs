@@ -1,0 +1,76 @@
+//! Checks a file that someone wants to boot, before QEMU is started with it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The size of an Image's header, and where in it which bytes are.
+const HEADER: u64 = 64;
+const MAGIC: (usize, &[u8]) = (56, b"ARM\x64");
+/// What other files begin with that people have of their kernels.
+const OTHERS: [(&[u8], &str); 4] = [
+    (b"\x7fELF", "an ELF file (objcopy -O binary makes the flat file)"),
+    (b"\x1f\x8b", "compressed (gunzip makes the Image)"),
+    (b"MZ", "an EFI program (where it is Linux, the Image is in it, compressed)"),
+    (b"\x27\x05\x19\x56", "a uImage (the Image is behind its header of 64 bytes)"),
+];
+
+/// Checks that `path` is an arm64 Image.
+///
+/// # Errors
+/// [`Error::Foreign`].
+pub fn check(path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    let refused = |problem: String| Err(Error::Foreign { problem });
+    if !path.is_file() {
+        let hint = "(a stage is firmware, kernel, linux, xen, or the path of an arm64 Image)";
+        return refused(format!("there is no file {name} {hint}"));
+    }
+    let mut header = Vec::new();
+    if let Err(error) = File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut header)) {
+        return refused(format!("{name} cannot be read: {error}"));
+    }
+    let (place, magic) = MAGIC;
+    if header.get(place..).is_some_and(|rest| rest.starts_with(magic)) {
+        return Ok(());
+    }
+    let other = OTHERS.iter().find(|(begin, _)| header.starts_with(begin));
+    refused(match other {
+        Some((_, what)) => format!("{name} is no arm64 Image: it is {what}"),
+        None => format!("{name} is no arm64 Image: it lacks the magic number of its header"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_image_is_refused_with_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kernel");
+        let refused = |content: &[u8]| {
+            std::fs::write(&file, content).unwrap();
+            check(&file).map_err(|error| error.to_string())
+        };
+        let mut image = [0; 64];
+        image[56..60].copy_from_slice(b"ARM\x64");
+        assert!(refused(&image).is_ok());
+        // An Image that is also an EFI program is an Image.
+        image[..2].copy_from_slice(b"MZ");
+        assert!(refused(&image).is_ok());
+        for (content, expected) in [
+            (&b"\x7fELF\x02"[..], "is no arm64 Image: it is an ELF file"),
+            (b"\x1f\x8b\x08", "it is compressed"),
+            (b"MZ\x00", "an EFI program"),
+            (b"", "it lacks the magic number"),
+            (&image[1..], "it lacks the magic number"),
+        ] {
+            let refused = refused(content).unwrap_err();
+            assert!(refused.contains(expected) && refused.lines().count() == 1, "{refused}");
+        }
+        assert!(check(folder.path()).unwrap_err().to_string().starts_with("there is no file"));
+    }
+}

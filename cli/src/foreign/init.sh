@@ -1,0 +1,46 @@
+#!/bin/busybox sh
+# What runs on Linux in place of a distribution: it says which CPUs are online, takes each off and on as often as the command line's
+# reveille.cycles says, and switches the machine off. The first CPU goes by itself, since one has to stay.
+
+bb=/bin/busybox
+$bb mount -t proc proc /proc
+$bb mount -t sysfs sysfs /sys
+cpus=/sys/devices/system/cpu
+
+say() { echo "reveille: $*"; }
+
+online() {
+    read -r list < $cpus/online
+    say "online $list"
+}
+
+turn() {
+    echo "$2" > "$1/online" || say "${1##*/} refuses online=$2"
+}
+
+cycles=0
+read -r words < /proc/cmdline
+for word in $words; do
+    case $word in reveille.cycles=*) cycles=${word#*=} ;; esac
+done
+
+online
+cycle=0
+while [ $cycle -lt "$cycles" ]; do
+    for state in 0 1; do
+        for cpu in $cpus/cpu[1-9]*; do
+            if [ -e "$cpu/online" ]; then turn "$cpu" $state; fi
+        done
+        online
+    done
+    if [ -e $cpus/cpu0/online ]; then
+        turn $cpus/cpu0 0
+        online
+        turn $cpus/cpu0 1
+    fi
+    cycle=$((cycle + 1))
+    say "cycle $cycle is done"
+done
+online
+say "ready"
+$bb poweroff -f

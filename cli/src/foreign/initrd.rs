@@ -1,0 +1,60 @@
+//! What runs on Linux: an initrd with Debian's busybox and a script (`init.sh`), since Debian's own would look for a disk.
+
+use cpio::newc::{self, Builder};
+
+/// What the script prints when it is done.
+pub const READY: &str = "^reveille: ready";
+/// The beginning of the line with which it says which CPUs are online.
+pub const ONLINE: &str = "reveille: online ";
+
+/// The script, which the kernel runs as its first program.
+const INIT: &str = include_str!("init.sh");
+/// Folders to mount on.
+const FOLDERS: [&str; 4] = ["bin", "dev", "proc", "sys"];
+
+/// The initrd, around the program `busybox`.
+#[must_use]
+pub fn make(busybox: &[u8]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    let mut number = 0;
+    let mut add = |name: &str, mode: u32, content: &[u8]| {
+        number += 1;
+        let mut file = Builder::new(name).ino(number).nlink(1).mode(mode).write(&mut archive, content.len() as u32);
+        // Writing to memory does not fail.
+        let _ = std::io::Write::write_all(&mut file, content).and_then(|()| file.finish());
+    };
+    FOLDERS.iter().for_each(|name| add(name, 0o040_755, &[]));
+    add("bin/busybox", 0o100_755, busybox);
+    add("init", 0o100_755, INIT.as_bytes());
+    let _ = newc::trailer(&mut archive);
+    archive
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use cpio::NewcReader;
+
+    use super::*;
+
+    #[test]
+    fn an_archive_has_the_script_and_the_program() {
+        let mut rest = Cursor::new(make(b"program"));
+        let mut found = Vec::new();
+        loop {
+            let mut reader = NewcReader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                break;
+            }
+            let mut content = String::new();
+            reader.read_to_string(&mut content).unwrap();
+            found.push((reader.entry().name().to_owned(), reader.entry().mode(), content));
+            rest = reader.finish().unwrap();
+        }
+        let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["bin", "dev", "proc", "sys", "bin/busybox", "init"]);
+        assert_eq!(found[4], ("bin/busybox".into(), 0o100_755, "program".into()));
+        assert!(found[5].2.starts_with("#!/bin/busybox sh\n") && found[5].2.contains("say \"ready\""));
+    }
+}
