@@ -134,6 +134,30 @@ impl Default for Ranges {
 /// # Errors
 /// What makes that impossible.
 pub fn init(ram: &Ranges, mut reserved: Ranges) -> Result<(), &'static str> {
+    begin(ram, &mut reserved)
+}
+
+/// The same, and all that is free elsewhere goes to the heap too: for an image that gives memory to others.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_whole(ram: &Ranges, mut reserved: Ranges) -> Result<(), &'static str> {
+    /// Less is left alone.
+    const LEAST: usize = 1 << 20;
+    begin(ram, &mut reserved)?;
+    while let Some(gap) = largest_gap(ram.as_slice(), reserved.as_slice(), &(0..usize::MAX)) {
+        if gap.len() < LEAST {
+            break;
+        }
+        // SAFETY: memory that nothing else uses, and that the final tables map.
+        unsafe { HEAP.0.lock().add_to_heap(gap.start, gap.end) };
+        reserved.push(gap)?;
+    }
+    Ok(())
+}
+
+/// Does what [`init`] says, and adds to `reserved` what is in use then.
+fn begin(ram: &Ranges, reserved: &mut Ranges) -> Result<(), &'static str> {
     reserved.push(memory_map::image())?;
     let mapped = memory_map::first_mapped();
     let free =
@@ -149,6 +173,7 @@ pub fn init(ram: &Ranges, mut reserved: Ranges) -> Result<(), &'static str> {
     STACKS.lock().unused = stacks.clone();
 
     let boot_stack_guard = memory_map::boot_stack().start..memory_map::boot_stack().start + PAGE;
+    reserved.push(free)?;
     memory_map::init(ram.as_slice(), &[stacks, boot_stack_guard]).map_err(|_| "the memory cannot be mapped")
 }
 
