@@ -11,7 +11,7 @@ use reveille::CpuIndex;
 use reveille_runtime::{console, devicetree, memory, println, thread, trace};
 
 use crate::guest::build::{self, Start};
-use crate::guest::{Guest, MAX_VCPUS, devices, output};
+use crate::guest::{self, Guest, MAX_VCPUS, devices, output};
 use crate::names::name;
 use crate::virt;
 
@@ -48,7 +48,10 @@ pub fn create(fdt: &Fdt<'_>) -> Guests {
         let _span = trace::span(if number == 0 { name::create_dom0 } else { name::create_domUs });
         match asked {
             Ok(asked) => guests.extend(create_one(number, asked, &mut homes)),
-            Err(refused) => println!("{refused}"),
+            Err(refused) => {
+                println!("{refused}");
+                guest::note_failure();
+            }
         }
     }
     guests
@@ -67,6 +70,7 @@ fn create_one(
         }
         Err(reason) => {
             println!("Guest {number} ({name}) cannot be made: {reason}");
+            guest::note_failure();
             None
         }
     }

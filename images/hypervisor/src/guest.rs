@@ -69,6 +69,21 @@ impl fmt::Display for End {
     }
 }
 
+/// How many guests have begun and not ended.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// A guest crashed, or could not be made.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// A guest that was asked for does not run: the run ends with a status that says so.
+pub fn note_failure() {
+    FAILED.store(true, Ordering::Relaxed);
+}
+
+/// Ends the run.
+pub fn exit() -> ! {
+    power::exit(u8::from(FAILED.load(Ordering::Relaxed)))
+}
+
 /// What others know of a vCPU.
 struct Seen {
     /// The CPU that runs it.
@@ -143,6 +158,7 @@ impl Guest {
     pub fn start(self: &Arc<Self>, start: &Start) -> Result<(), &'static str> {
         self.psci.platform().set_guest(Arc::downgrade(self));
         self.psci.boot(0);
+        LIVE.fetch_add(1, Ordering::Relaxed);
         for (index, seen) in self.vcpus.iter().enumerate() {
             let vcpu = Vcpu::new(Arc::clone(self), index);
             let first = (index == 0).then_some(start.entry());
@@ -216,7 +232,7 @@ impl Guest {
         self.end.load(Ordering::SeqCst) != 0
     }
 
-    /// The thread of one of its vCPUs has ended. With the last one the guest is gone, and with guest 0 the machine is.
+    /// The thread of one of its vCPUs has ended. With the last one the guest is gone, and with guest 0, or the last guest, the run is.
     pub fn vcpu_has_ended(guest: &Arc<Self>) {
         if guest.running.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
@@ -224,8 +240,11 @@ impl Guest {
         output::finish(guest.number);
         let end = End::from_raw(guest.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed);
         println!("Guest {} ({}) {end}", guest.number, guest.name);
-        if guest.number == 0 {
-            power::exit(u8::from(end == End::Crashed));
+        if end == End::Crashed {
+            note_failure();
+        }
+        if LIVE.fetch_sub(1, Ordering::AcqRel) == 1 || guest.number == 0 {
+            exit();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
+use dtoolkit::{Node, Property};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupt_controllers, interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
@@ -12,7 +13,7 @@ use reveille_runtime::{
 
 use crate::names::name;
 use crate::smpboot::{self, smp_init_cpus, smp_prepare_cpus};
-use crate::{domains, modules, virt};
+use crate::{domains, guest, modules, virt};
 
 /// The status of a run that could not begin.
 const FAILED: u8 = 1;
@@ -49,9 +50,12 @@ fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
     let guests = domains::create(&fdt);
     trace::stop();
     crate::report::tell(&brought_up);
+    if !brought_up.is_whole() {
+        guest::note_failure();
+    }
     if guests.is_empty() {
         println!("There is no guest");
-        power::exit(u8::from(!brought_up.is_whole()));
+        guest::exit();
     }
     domains::unpause(&fdt, &guests)
 }
@@ -68,7 +72,8 @@ fn boot_fdt_info(arguments: &BootArguments) -> Result<Fdt<'static>, &'static str
 
 fn cmdline_parse(fdt: &Fdt<'_>) -> Wishes {
     let _span = trace::span(name::cmdline_parse);
-    let command_line = devicetree::command_line(fdt);
+    let own = fdt.find_node("/chosen").and_then(|chosen| chosen.property("xen,xen-bootargs"));
+    let command_line = own.and_then(|own| own.value_as().ok()).unwrap_or_else(|| devicetree::command_line(fdt));
     if value(command_line, "reveille.exit=") == Some("semihosting") {
         power::use_semihosting();
     }
@@ -79,7 +84,7 @@ fn setup_mm(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     let _span = trace::span(name::setup_mm);
     let (ram, mut reserved) = devicetree::memory(fdt)?;
     modules::reserve(fdt, &mut reserved)?;
-    memory::init(&ram, reserved)?;
+    memory::init_whole(&ram, reserved)?;
     // Without one nobody reads what is printed; the run goes on.
     let _ = console::find(fdt).map(console::init);
     Ok(())

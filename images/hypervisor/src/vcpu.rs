@@ -26,7 +26,7 @@ use vgic::affinity;
 
 use crate::guest::Guest;
 use crate::virt;
-use context::Context;
+use context::{Context, write_register};
 use enter::{Exception, Registers};
 use exit::Syndrome;
 
@@ -145,6 +145,10 @@ impl Vcpu {
                 self.guest().wait(self.index(), deadline);
                 None
             }
+            exit::After::LetOthersRun => {
+                thread::yield_now();
+                None
+            }
             exit::After::Call => self.call(),
             exit::After::Access(access) => {
                 self.access(&access);
@@ -171,7 +175,7 @@ impl Vcpu {
             vgic.fill(index, list_registers::vmcr(), interrupts)
         };
         list_registers::load(interrupts, hcr);
-        virt::trap_wfi(thread::others_are_ready());
+        virt::trap_waits(thread::others_are_ready());
         // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
         let exception = unsafe { enter::enter(&mut self.registers) };
         self.guest().set_in_guest(index, false);
@@ -203,6 +207,8 @@ impl Vcpu {
         let this = (&raw const *self.loadable).cast_mut();
         if LOADED.load(Ordering::Relaxed) == this {
             timer::stop();
+            // The tables may go with the guest.
+            write_register!("vttbr_el2", 0);
             LOADED.store(ptr::null_mut(), Ordering::Relaxed);
         }
     }

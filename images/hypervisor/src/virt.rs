@@ -29,8 +29,9 @@ const PTW: u64 = 1 << 2;
 const FMO: u64 = 1 << 3;
 const IMO: u64 = 1 << 4;
 const AMO: u64 = 1 << 5;
-/// WFI comes out of the guest.
+/// WFI and WFE come out of the guest.
 const TWI: u64 = 1 << 13;
+const TWE: u64 = 1 << 14;
 /// Id registers are not read past the hypervisor.
 const TID3: u64 = 1 << 18;
 /// Nor is firmware called, nor what the implementation defines used.
@@ -114,10 +115,10 @@ fn setup_virt_paging_one(_: u32) {
     READY.fetch_add(1, Ordering::Release);
 }
 
-/// Has WFI come out of the guest that this CPU runs next, or not: it is to where another thread could use the time.
-pub fn trap_wfi(wanted: bool) {
+/// Has WFI and WFE come out of the guest that this CPU runs next, or not: they are to where another thread could use the time.
+pub fn trap_waits(wanted: bool) {
     let hcr = read_register!("hcr_el2");
-    let new = if wanted { hcr | TWI } else { hcr & !TWI };
+    let new = if wanted { hcr | TWI | TWE } else { hcr & !(TWI | TWE) };
     if new != hcr {
         write_register!("hcr_el2", new);
     }

@@ -16,11 +16,13 @@ static NAMED: AtomicBool = AtomicBool::new(false);
 struct Output {
     /// Guest 0 is in the middle of a line.
     in_line: bool,
+    /// It was, and another guest's line has ended its.
+    interrupted: bool,
     /// The lines that the other guests have begun, by number.
     lines: Vec<Vec<u8>>,
 }
 
-static OUTPUT: IrqLock<Output> = IrqLock::new(Output { in_line: false, lines: Vec::new() });
+static OUTPUT: IrqLock<Output> = IrqLock::new(Output { in_line: false, interrupted: false, lines: Vec::new() });
 
 /// From here on lines say whose they are.
 pub fn name_lines() {
@@ -58,6 +60,9 @@ pub fn finish(guest: usize) {
 
 impl Output {
     fn print_at_once(&mut self, byte: u8) {
+        if core::mem::take(&mut self.interrupted) && byte == b'\n' {
+            return;
+        }
         if !self.in_line && NAMED.load(Ordering::Relaxed) {
             print!("(d0) ");
         }
@@ -78,6 +83,7 @@ impl Output {
 
     fn end_line(&mut self, guest: usize) {
         if core::mem::take(&mut self.in_line) {
+            self.interrupted = true;
             print!("\n");
         }
         let line = core::mem::take(self.line(guest));

@@ -44,6 +44,9 @@ mod class {
     pub const DATA_ABORT: u64 = 0x24;
 }
 
+/// In the syndrome of WFI and WFE: it was WFE.
+const WFE: u64 = 1;
+
 /// What is to be done when interrupts are no longer masked.
 pub enum After {
     /// The guest goes on.
@@ -53,6 +56,8 @@ pub enum After {
         /// By the machine's counter.
         deadline: u64,
     },
+    /// It waits for another vCPU, which may be waiting for this CPU.
+    LetOthersRun,
     /// The guest calls firmware.
     Call,
     /// It accesses what is no memory.
@@ -79,7 +84,10 @@ impl Vcpu {
         match syndrome.class() {
             class::WFX => {
                 self.skip();
-                if syndrome.esr & 1 != 0 || self.has_interrupt() {
+                if syndrome.esr & WFE != 0 {
+                    return After::LetOthersRun;
+                }
+                if self.has_interrupt() {
                     return After::Nothing;
                 }
                 After::Sleep { deadline: timer::deadline() }
