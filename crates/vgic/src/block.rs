@@ -149,10 +149,17 @@ impl Block {
 
     /// Puts an interrupt into a list register. Says whether it is pending and whether it is active there.
     ///
-    /// A level is never both: its input is looked at again when it ends.
-    pub fn lend(&mut self, bit: u32, groups: Groups) -> (bool, bool) {
+    /// A level is never both: its input is looked at again when it ends. Nor is an interrupt that goes elsewhere when it ends.
+    pub fn lend(&mut self, bit: u32, groups: Groups, stays: bool) -> (bool, bool) {
         let active = self.active & bit != 0;
-        let offered = self.wanted(groups) & bit & if active { self.edge } else { u32::MAX };
+        let offerable = if !active {
+            bit
+        } else if stays {
+            bit & self.edge
+        } else {
+            0
+        };
+        let offered = self.wanted(groups) & offerable;
         self.resident |= bit;
         self.offered |= offered;
         self.lent |= self.latch & offered;

@@ -208,6 +208,13 @@ impl SpiBlock {
         vcpu_of(self.route[interrupt as usize].into()).filter(|vcpu| *vcpu < vcpus)
     }
 
+    /// An SPI goes into a list register of a vCPU. Whether it is still routed there, or active from before.
+    fn lend(&mut self, intid: u32, vcpu: usize) -> bool {
+        let interrupt = intid as usize % 32;
+        self.owner[interrupt] = vcpu as u16;
+        vcpu_of(self.route[interrupt].into()) == Some(vcpu)
+    }
+
     /// Interrupts that are about to be active are so where they are: those that are nobody's yet, where they are routed to.
     fn settle(&mut self, activated: u32, vcpus: usize) {
         for interrupt in bits(activated) {

@@ -177,12 +177,14 @@ impl Vgic {
         let Some((place, bit)) = self.place(vcpu, intid) else {
             return ListRegister(0);
         };
-        if let Place::Spis(number) = place {
-            self.spis[number].owner[intid as usize % 32] = vcpu as u16;
-        }
+        let stays = match place {
+            Place::Private(_) => true,
+            Place::Spis(number) => self.spis[number].lend(intid, vcpu),
+        };
         let block = self.block_mut(place);
-        let (pending, active) = block.lend(bit, groups);
-        ListRegister::new(intid, block.priority(intid), block.group_1 & bit != 0, block.edge & bit == 0)
+        let (pending, active) = block.lend(bit, groups, stays);
+        let maintenance_at_end = block.edge & bit == 0 || !stays;
+        ListRegister::new(intid, block.priority(intid), block.group_1 & bit != 0, maintenance_at_end)
             .with_state(pending, active)
     }
 

@@ -100,6 +100,20 @@ fn an_spi_that_is_routed_elsewhere_while_it_is_active_is_ended_where_it_was_take
 }
 
 #[test]
+fn an_edge_while_it_is_handled_goes_to_the_vcpu_that_it_is_routed_to_by_then() {
+    let mut vgic = started(2);
+    let _ = vgic.set_spi(EDGE, true);
+    let _ = run(&mut vgic, 0, |registers| registers[0] ^= PENDING | ACTIVE);
+    let _ = route(&mut vgic, EDGE, 1);
+    let _ = vgic.set_spi(EDGE, false) | vgic.set_spi(EDGE, true);
+    let told = run(&mut vgic, 0, |registers| {
+        assert_eq!(registers[0] & (PENDING | ACTIVE | EOI), ACTIVE | EOI, "not pending on vCPU 0 when it ends");
+        registers[0] &= !ACTIVE;
+    });
+    assert_eq!(told, VcpuSet::one(1));
+}
+
+#[test]
 fn priority_decides_then_the_intid_and_what_does_not_fit_asks_for_maintenance() {
     let mut vgic = started(1);
     for (intid, priority) in [(34, 0x80), (35, 0x40), (36, 0x40)] {

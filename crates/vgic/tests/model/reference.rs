@@ -41,9 +41,12 @@ impl Interrupt {
         self.pending() && self.enabled && group_enabled && !self.active && self.target == Some(vcpu)
     }
 
-    pub const fn set_line(&mut self, high: bool) {
-        self.latch |= high && !self.line && self.edge;
+    /// Whether that was an edge.
+    pub const fn set_line(&mut self, high: bool) -> bool {
+        let edge = high && !self.line && self.edge;
+        self.latch |= edge;
         self.line = high;
+        edge
     }
 
     pub const fn acknowledge(&mut self, vcpu: usize) {
