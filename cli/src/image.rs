@@ -94,6 +94,10 @@ pub static FIRMWARE: ImageKind =
 pub static YARDSTICK: ImageKind =
     ImageKind { package: "reveille-yardstick", architecture: &machine::ARM64, container: Container::Arm64Image };
 
+/// What calls a provider of PSCI as a strict reviewer would.
+pub static PSCI_ROWS: ImageKind =
+    ImageKind { package: "reveille-psci-rows", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// An image that is ready to boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuiltImage {

@@ -15,6 +15,7 @@ mod malta;
 mod own_kernel;
 mod paths;
 mod peers;
+mod psci_rows;
 mod raspi3b;
 mod spin_table;
 mod wide;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         console::TESTS,
         paths::TESTS,
         peers::TESTS,
+        psci_rows::TESTS,
         raspi3b::TESTS,
         spin_table::TESTS,
         command::TESTS,
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         hotplug::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,
+        psci_rows::LONG_TESTS,
         raspi3b::LONG_TESTS,
         wide::LONG_TESTS,
     ]

@@ -34,6 +34,7 @@ pub struct Stand {
     faulty: OnceLock<BuiltImage>,
     under_firmware: OnceLock<BuiltImage>,
     faulty_under_firmware: OnceLock<BuiltImage>,
+    psci_rows: OnceLock<BuiltImage>,
     malta: OnceLock<Box<Stand>>,
 }
 
@@ -57,6 +58,7 @@ impl Stand {
             faulty: OnceLock::new(),
             under_firmware: OnceLock::new(),
             faulty_under_firmware: OnceLock::new(),
+            psci_rows: OnceLock::new(),
             malta: OnceLock::new(),
         })
     }
@@ -147,6 +149,20 @@ impl Stand {
     /// It does not build.
     pub fn faulty_image_under_firmware(&self) -> Result<&BuiltImage, String> {
         self.build_under_firmware(&self.faulty_under_firmware, &["faults"])
+    }
+
+    /// What calls a PSCI provider as a strict reviewer would, and the firmware that can boot it. Built when it is first asked for.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn psci_rows(&self) -> Result<&BuiltImage, String> {
+        if let Some(image) = self.psci_rows.get() {
+            return Ok(image);
+        }
+        let build = |kind| image::build(&self.host, kind, &[]).map_err(|error| error.to_string());
+        let firmware = Some(build(&image::FIRMWARE)?.flat);
+        let image = BuiltImage { firmware, ..build(&image::PSCI_ROWS)? };
+        Ok(self.psci_rows.get_or_init(|| image))
     }
 
     /// The kernel, and the firmware that boots it. Built when it is first asked for.

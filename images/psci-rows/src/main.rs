@@ -1,0 +1,99 @@
+//! Calls the machine's PSCI provider as a strict reviewer would. Each row of the conformance checklist that a caller can see is a proof
+//! in the report, by its number ([`rows`]); [`caller`] is how they call, from the boot CPU and from the others.
+//!
+//! It takes four CPUs or more, at most sixteen. `rows=reset` on the command line ends the run by SYSTEM_RESET instead of SYSTEM_OFF,
+//! `cycles=N` says how often a CPU is switched off and on.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod caller;
+mod rows;
+
+use dtoolkit::fdt::Fdt;
+use reveille::topology::FdtOptions;
+use reveille::{HwId, Topology};
+use reveille_aarch64::AFFINITY_MASK;
+use reveille_aarch64::psci::PsciNode;
+use reveille_runtime::arch::head::BootArguments;
+use reveille_runtime::arch::{interrupts, processor, timer};
+use reveille_runtime::{clock, console, cpus, devicetree, memory, plan, println, report};
+use reveille_trace_format::{Outcome, Record};
+use spin::{Mutex, MutexGuard};
+
+use crate::caller::{MAILBOXES, Machine, id};
+
+/// How often a CPU is switched off and on where nobody says.
+const CYCLES: u32 = 200;
+
+static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
+
+#[unsafe(no_mangle)]
+fn image_main(arguments: BootArguments) -> ! {
+    clock::set_origin(arguments.entry_ticks);
+    match run(&arguments) {
+        Ok((machine, last)) => {
+            let answer = machine.call(last, [0; 3]);
+            println!("row_33 failed: the last call returned {answer}");
+            interrupts::sleep_for_ever()
+        }
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// Everything but the call that ends the run.
+fn run(arguments: &BootArguments) -> Result<(Machine, u64), &'static str> {
+    let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
+    let fdt = devicetree::find(arguments.devicetree, known)?;
+    let (ram, reserved) = devicetree::memory(&fdt)?;
+    memory::init(&ram, reserved)?;
+    console::init(console::find(&fdt)?);
+    report::boot("psci-rows", env!("CARGO_PKG_VERSION"), processor::hw_id(), Some(arguments.entry_level));
+    timer::init(&fdt)?;
+    let psci = PsciNode::from_fdt(&fdt).map_err(|_| "there is no PSCI")?;
+    let topology = read_topology(&fdt)?;
+    let others = topology.cpus()[1..].iter().map(|cpu| cpu.hw_id.0).collect();
+    let machine = Machine { conduit: psci.conduit, level: arguments.entry_level, others };
+    if !(4..=MAILBOXES).contains(&topology.cpus().len()) {
+        return Err("the rows take 4 to 16 CPUs");
+    }
+    let line = devicetree::command_line(&fdt);
+    let cycles = plan::value(line, "cycles=").and_then(|count| count.parse().ok()).unwrap_or(CYCLES);
+    let passed = rows::run(&machine, cycles);
+    tell(topology, passed);
+    let last = if plan::value(line, "rows=") == Some("reset") { id::SYSTEM_RESET } else { id::SYSTEM_OFF };
+    Ok((machine, last))
+}
+
+fn read_topology(fdt: &Fdt<'_>) -> Result<&'static Topology, &'static str> {
+    let mut topology = TOPOLOGY.lock();
+    let options =
+        FdtOptions { boot_cpu: processor::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: usize::MAX };
+    let findings = topology.read_fdt(fdt, &options, &mut |_| ()).map_err(|_| "the devicetree has no CPUs")?;
+    if findings.left_out > 0 {
+        return Err("a CPU was left out");
+    }
+    let topology: &'static Topology = MutexGuard::leak(topology);
+    cpus::set_topology(topology);
+    Ok(topology)
+}
+
+fn tell(topology: &Topology, passed: bool) {
+    for cpu in topology.cpus() {
+        console::tell_host(&Record::Cpu {
+            index: cpu.index.get() as u32,
+            hw_id: cpu.hw_id.0,
+            possible: true,
+            present: true,
+            online: true,
+            active: false,
+            outcome: Outcome::Online,
+            reason: None,
+            lost_events: 0,
+        });
+    }
+    let count = topology.cpus().len() as u32;
+    console::tell_host(&Record::Done { asked: count, online: count, prepare_ns: 0, bringup_ns: 0, passed });
+}
