@@ -5,9 +5,11 @@ pub mod faults;
 use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
+use reveille_cli::fault::EnableMethod;
 use reveille_cli::report::Report;
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
+use reveille_sim::fault::FaultError;
 use reveille_system_tests::{Booted, Stand, cpus};
 
 use crate::{Test, hotplug};
@@ -22,6 +24,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("firmware_reaches_cpus_whose_mpidr_is_no_index", |stand| enters(stand, options(32))),
     ("firmware_keeps_the_calls_and_switches_off", calls),
     ("firmware_tells_what_a_kernel_called_that_hangs", hangs),
+    ("firmware_row_40_to_44_cpus_come_from_its_pens_at_el1", |stand| spin_table(stand, options(4))),
+    ("firmware_row_40_to_44_cpus_come_from_its_pens_at_el2", |stand| spin_table(stand, at_el2(options(4)))),
+    ("firmware_row_54_a_cpu_that_is_in_no_pen_is_named", dead_in_no_pen),
     ("firmware_row_26_cpus_come_and_go_by_requests_from_all_cpus", |stand| hotplug::soak(stand, 100, options(4))),
 ];
 
@@ -46,6 +51,36 @@ fn enters(stand: &Stand, options: BootOptions) -> Result<(), String> {
     let report = booted.expect_all_online(options.cpus)?;
     let level = Some(options.entry_level.unwrap_or(1));
     booted.expect(report.entry_level == level, "the kernel is entered at the highest level below EL3")
+}
+
+/// Every CPU waits in a pen at the level of the next stage, which starts all of them without a call.
+fn spin_table(stand: &Stand, options: BootOptions) -> Result<(), String> {
+    let level = options.entry_level.unwrap_or(1);
+    let booted = stand.boot(&BootOptions { enable_method: EnableMethod::SpinTable, ..options })?;
+    let report = booted.expect_all_online(4)?;
+    booted.expect(report.entry_level == Some(level), "the kernel is entered at the highest level below EL3")?;
+    let prepared = |cpu: u32| {
+        let mut events = report.cpus[0].events.iter();
+        events.any(|event| event.name == "smp_spin_table_cpu_prepare" && event.target == Some(cpu))
+    };
+    booted.expect((1..4).all(prepared), "the kernel releases CPUs from pens")?;
+    let firmware = firmware(&booted)?;
+    let pens: Vec<u64> = firmware.entries.iter().filter(|entry| entry.cpu > 0).map(|entry| entry.address).collect();
+    let same = pens.len() == 3 && pens.iter().all(|&pen| pen == pens[0]);
+    booted.expect(same, &format!("three are in pens: {:?}", firmware.entries))?;
+    booted.expect(firmware.entries.iter().all(|entry| entry.level == level), "at the next stage's level")?;
+    let told = told(firmware);
+    booted.expect(told.iter().all(|call| !call.contains("CPU_ON")), &format!("nobody calls CPU_ON: {told:?}"))
+}
+
+fn dead_in_no_pen(stand: &Stand) -> Result<(), String> {
+    let fault = "cpu2:dead".parse().map_err(|error: FaultError| error.to_string())?;
+    let deadline = Some(Duration::from_secs(2));
+    let in_pens = BootOptions { enable_method: EnableMethod::SpinTable, faults: vec![fault], deadline, ..options(4) };
+    let booted = stand.boot(&in_pens)?;
+    let problems = booted.problems()?;
+    booted.expect(problems.len() == 1 && problems[0].contains("CPU 2 "), "the one that is dead is named")?;
+    booted.expect(booted.report()?.masks.online == [0, 1, 3], "the others come")
 }
 
 /// What the kernel called is there with its codes, in the order of the calls, with where CPUs entered, on the kernel's clock; and the

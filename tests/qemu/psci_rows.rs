@@ -3,8 +3,8 @@
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::report::Proof;
-use reveille_cli::stack::Stack;
-use reveille_system_tests::firmware_log::asked_for;
+use reveille_cli::stack::{Stack, System};
+use reveille_sim::fault::FaultError;
 use reveille_system_tests::{Booted, Stand, cpus};
 
 use crate::Test;
@@ -67,7 +67,7 @@ const DIFFERENCES: [(&str, &str); 6] = [
 const RACES: [&str; 3] = ["row_14_on_its_way", "row_15_many_callers", "row_16_a_refusal_changes_nothing"];
 
 fn ours(level: u8) -> BootOptions {
-    BootOptions { stack: Stack::FirmwareKernel, ..qemus(level) }
+    BootOptions { stack: Stack::firmware(System::Kernel), ..qemus(level) }
 }
 
 fn qemus(level: u8) -> BootOptions {
@@ -93,8 +93,8 @@ fn all_hold(stand: &Stand, options: BootOptions) -> Result<(), String> {
 }
 
 fn on_pending(stand: &Stand) -> Result<(), String> {
-    let arguments = asked_for("fault=all:power-up:2ms").to_vec();
-    let (booted, proofs) = proofs(stand, &BootOptions { qemu_arguments: arguments, ..ours(1) })?;
+    let fault = "all:power-up:2ms".parse().map_err(|error: FaultError| error.to_string())?;
+    let (booted, proofs) = proofs(stand, &BootOptions { faults: vec![fault], ..ours(1) })?;
     let row = proofs.iter().find(|proof| proof.name == "row_14_on_its_way");
     let pending = row.is_some_and(|row| row.passed && row.detail == "the second CPU_ON: -5");
     booted.expect(pending, &format!("a CPU that is on its way is ON_PENDING: {row:?}"))?;

@@ -198,7 +198,7 @@ fn write_happened(happened: &Happened, lost: usize) {
         What::Entered(entry) => write(&Record::Entered {
             cpu,
             ns,
-            hw_id: cpus::id(happened.cpu),
+            hw_id: cpus::ids()[happened.cpu],
             address: entry.address,
             level: non_secure::highest_level(),
         }),

@@ -44,8 +44,7 @@ pub fn init(fdt: &Fdt<'_>) -> Result<&'static [u64], &'static str> {
     let mut ids = Vec::new();
     for node in nodes.children().filter(is_cpu) {
         let reg = node.property("reg").ok_or("a CPU has no reg")?;
-        let id = reg.value().iter().fold(0, |id, &byte| id << 8 | u64::from(byte));
-        ids.push(id & AFFINITY);
+        ids.push(affinity_of(reg.value()));
     }
     if ids.len() > MAX_CPUS {
         return Err("the machine has more CPUs than fit");
@@ -59,17 +58,29 @@ pub fn init(fdt: &Fdt<'_>) -> Result<&'static [u64], &'static str> {
     Ok(ids)
 }
 
+/// The affinity that the `reg` of a CPU's node says.
+pub fn affinity_of(reg: &[u8]) -> u64 {
+    reg.iter().fold(0, |id, &byte| id << 8 | u64::from(byte)) & AFFINITY
+}
+
+/// The affinities of all CPUs, by their place.
+pub fn ids() -> &'static [u64] {
+    let count = CPU_COUNT.load(Ordering::Acquire);
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: the list was there before its length was, and is never changed or freed.
+    unsafe { core::slice::from_raw_parts(CPU_IDS.load(Ordering::Relaxed), count) }
+}
+
+/// The place of the CPU with this affinity.
+pub fn place(affinity: u64) -> Option<usize> {
+    ids().binary_search(&affinity).ok()
+}
+
 /// The affinity of this CPU.
 pub fn affinity() -> u64 {
     arm_sysregs::el1::accessors::read_mpidr_el1().bits() & AFFINITY
-}
-
-/// The affinity of the CPU at this place.
-pub fn id(place: usize) -> u64 {
-    let ids = CPU_IDS.load(Ordering::Relaxed);
-    assert!(place < CPU_COUNT.load(Ordering::Acquire), "there is no such CPU");
-    // SAFETY: the list is as long, and is never changed or freed.
-    unsafe { *ids.add(place) }
 }
 
 /// Notes on this CPU which it is.

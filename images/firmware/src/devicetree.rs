@@ -4,8 +4,12 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use dtoolkit::fdt::Fdt;
+use dtoolkit::memreserve::MemoryReservation;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use dtoolkit::{Node, Property};
+
+use crate::cpus;
+use crate::pens::Pens;
 
 const DAMAGED: &str = "the devicetree cannot be changed";
 
@@ -15,6 +19,8 @@ pub struct Given {
     pub command_line: Vec<u8>,
     /// Where its initrd is.
     pub initrd: Option<Range<usize>>,
+    /// Where its other CPUs wait, if it is not to call for them.
+    pub pens: Option<Pens>,
 }
 
 /// The changed devicetree.
@@ -30,8 +36,11 @@ pub fn patch(fdt: &Fdt<'_>, given: &Given) -> Result<Vec<u8>, &'static str> {
     for cpu in cpus.children_mut() {
         let is_cpu = cpu.property("device_type").is_some_and(|kind| kind.value() == b"cpu\0");
         if is_cpu {
-            cpu.add_property(property("enable-method", b"psci\0")?);
+            set_enable_method(cpu, given.pens)?;
         }
+    }
+    if let Some(pens) = given.pens {
+        tree.memory_reservations.push(MemoryReservation::new(pens.address() as u64, Pens::SIZE as u64));
     }
 
     if tree.root.child_mut("chosen").is_none() {
@@ -46,6 +55,19 @@ pub fn patch(fdt: &Fdt<'_>, given: &Given) -> Result<Vec<u8>, &'static str> {
         chosen.add_property(property("linux,initrd-end", &(initrd.end as u64).to_be_bytes())?);
     }
     Ok(tree.to_dtb())
+}
+
+/// Says how a CPU is started.
+fn set_enable_method(cpu: &mut DeviceTreeNode, pens: Option<Pens>) -> Result<(), &'static str> {
+    let Some(pens) = pens else {
+        cpu.add_property(property("enable-method", b"psci\0")?);
+        return Ok(());
+    };
+    let id = cpu.property("reg").map(|reg| cpus::affinity_of(reg.value())).ok_or("a CPU has no reg")?;
+    let place = cpus::place(id).ok_or("a CPU has come late")?;
+    cpu.add_property(property("enable-method", b"spin-table\0")?);
+    cpu.add_property(property("cpu-release-addr", &pens.word(place).to_be_bytes())?);
+    Ok(())
 }
 
 /// The node that says how firmware is called.

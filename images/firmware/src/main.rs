@@ -7,6 +7,7 @@
 //! - [`memory_map`] and [`board`]: what there is; [`cpus`]: which CPUs;
 //! - [`gic`]: the interrupts, which are the next stage's, but for the one that wakes a CPU;
 //! - [`next_stage`]: what is booted, and [`devicetree`]: what it is told of the machine;
+//! - [`pens`]: where its CPUs wait, if it does not call for them;
 //! - [`non_secure`]: the way into it, on the boot CPU and on every CPU that is switched on;
 //! - [`exceptions`]: the way back, and [`psci`]: what the calls do. The decisions are `psci-server`'s;
 //! - [`call_log`]: what was called and answered, written to the secure UART ([`console`]) by [`timer`];
@@ -27,6 +28,7 @@ mod gic;
 mod memory_map;
 mod next_stage;
 mod non_secure;
+mod pens;
 mod power;
 mod psci;
 mod reset;
@@ -40,9 +42,10 @@ use dtoolkit::fdt::Fdt;
 use psci_server::Entry;
 use reveille::MAX_CPUS;
 use reveille_devices::fw_cfg::FwCfg;
-use reveille_firmware_faults::Options;
+use reveille_firmware_faults::{EnableMethod, Options};
 
 use crate::console::println;
+use crate::pens::Pens;
 
 /// QEMU's file with the options: `-fw_cfg name=opt/reveille/firmware,string=...`.
 const OPTIONS: &str = "opt/reveille/firmware";
@@ -80,9 +83,15 @@ fn boot() -> Result<Entry, &'static str> {
     gic::init(&fdt)?;
     let ram = next_stage::memory(&fdt)?;
     let mut fw_cfg = fw_cfg(&fdt)?;
-    let Options { faults, enable_method: _ } = options(&mut fw_cfg, ids.len());
-    psci::init(ids, ram.clone(), faults);
-    let entry = next_stage::load(&fdt, &mut fw_cfg, &ram)?;
+    let Options { faults, enable_method } = options(&mut fw_cfg, ids.len());
+    let pens = match enable_method {
+        EnableMethod::Psci => None,
+        // SAFETY: memory of the next stage, mapped, which nobody uses before it runs.
+        EnableMethod::SpinTable => Some(unsafe { Pens::build(next_stage::pens_address(&fdt, &ram)?) }),
+    };
+    psci::init(ids, ram.clone(), faults, pens);
+    let entry = next_stage::load(&fdt, &mut fw_cfg, &ram, pens)?;
+    psci::fill_pens();
     println!(
         "Reveille firmware {}: {} CPU(s), next stage at {:#x}, EL{}",
         env!("CARGO_PKG_VERSION"),

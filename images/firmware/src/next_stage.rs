@@ -1,7 +1,7 @@
 //! What is booted: the arm64 Image that QEMU was given, its initrd and its command line, taken from fw_cfg.
 //!
 //! ```text
-//! start of memory  the devicetree, at most 2 MiB
+//! start of memory  the devicetree, and the pens at the end of 2 MiB, if CPUs wait in such
 //!         + 2 MiB  the Image, at its text_offset, with the room that its header asks for
 //!                  the initrd, at the next multiple of 2 MiB
 //! ```
@@ -17,6 +17,7 @@ use reveille_devices::fw_cfg::{FwCfg, Handover};
 
 use crate::devicetree::{Given, patch};
 use crate::memory_map;
+use crate::pens::Pens;
 
 const NO_ROOM: &str = "the machine has too little memory";
 
@@ -36,11 +37,20 @@ pub fn memory(fdt: &Fdt<'_>) -> Result<Range<usize>, &'static str> {
     }
 }
 
+/// Where the pens are, if there are any.
+///
+/// # Errors
+/// The devicetree that is still to be read is there.
+pub fn pens_address(fdt: &Fdt<'_>, ram: &Range<usize>) -> Result<usize, &'static str> {
+    let address = ram.start + UNIT - Pens::SIZE;
+    if fdt.data().as_ptr_range().end.addr() > address { Err("the devicetree exceeds its place") } else { Ok(address) }
+}
+
 /// Puts everything into its place in `ram`: what the boot CPU enters with.
 ///
 /// # Errors
 /// There is nothing to boot, or it does not fit.
-pub fn load(fdt: &Fdt<'_>, fw_cfg: &mut FwCfg, ram: &Range<usize>) -> Result<Entry, &'static str> {
+pub fn load(fdt: &Fdt<'_>, fw_cfg: &mut FwCfg, ram: &Range<usize>, pens: Option<Pens>) -> Result<Entry, &'static str> {
     let size = fw_cfg.handover_size(Handover::Kernel);
     if size == 0 {
         return Err("QEMU was given no -kernel");
@@ -62,9 +72,9 @@ pub fn load(fdt: &Fdt<'_>, fw_cfg: &mut FwCfg, ram: &Range<usize>) -> Result<Ent
         return Err(NO_ROOM);
     }
     let command_line = fw_cfg.handover(Handover::CommandLine, usize::MAX);
-    let devicetree = patch(fdt, &Given { command_line, initrd })?;
-    if devicetree.len() > UNIT {
-        return Err("the devicetree exceeds 2 MiB");
+    let devicetree = patch(fdt, &Given { command_line, initrd, pens })?;
+    if devicetree.len() > UNIT - Pens::SIZE {
+        return Err("the devicetree exceeds its place");
     }
     let target: *mut u8 = core::ptr::with_exposed_provenance_mut(ram.start);
     // SAFETY: the start of memory is nobody's but the devicetree's that QEMU put there, which is not read any more.
@@ -92,7 +102,7 @@ fn place(
 }
 
 /// Has everyone see what was written to `range`: what runs next has its caches off.
-fn clean(range: Range<usize>) {
+pub fn clean(range: Range<usize>) {
     let ctr: usize;
     // SAFETY: reading CTR_EL0 has no effect.
     unsafe { asm!("mrs {}, ctr_el0", out(reg) ctr, options(nomem, nostack, preserves_flags)) };

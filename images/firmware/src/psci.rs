@@ -9,6 +9,7 @@ use spin::Once;
 
 use crate::call_log::{self, Call};
 use crate::exceptions::Frame;
+use crate::pens::Pens;
 use crate::reset::hold;
 use crate::{cpus, gic, non_secure, power, timer};
 
@@ -19,6 +20,8 @@ struct Machine {
     ram: Range<usize>,
     /// What is to go wrong.
     faults: Faults<MAX_CPUS>,
+    /// Where CPUs wait for the next stage, if it does not call for them.
+    pens: Option<Pens>,
 }
 
 impl Platform for Machine {
@@ -36,6 +39,11 @@ impl Platform for Machine {
         }
         Ok(())
     }
+
+    /// A CPU that came from a pen has none to go back to that could be released again.
+    fn power_off(&self, _cpu: usize) -> Result<(), Failed> {
+        if self.pens.is_some() { Err(Failed) } else { Ok(()) }
+    }
 }
 
 static SERVER: Once<Server<Machine, MAX_CPUS>> = Once::new();
@@ -45,9 +53,16 @@ fn server() -> &'static Server<Machine, MAX_CPUS> {
 }
 
 /// From here on there is a server: for these CPUs, of which this one runs, and for entry points in `ram`.
-pub fn init(ids: &'static [u64], ram: Range<usize>, faults: Faults<MAX_CPUS>) {
-    SERVER.call_once(|| Server::new(Machine { ids, ram, faults }));
+pub fn init(ids: &'static [u64], ram: Range<usize>, faults: Faults<MAX_CPUS>, pens: Option<Pens>) {
+    SERVER.call_once(|| Server::new(Machine { ids, ram, faults, pens }));
     server().boot(cpus::this_cpu());
+}
+
+/// Has all other CPUs enter their pens, if there are any, but for those that are to be dead.
+pub fn fill_pens() {
+    let Machine { ids, faults, pens: Some(_), .. } = server().platform() else { return };
+    let others = (0..ids.len()).filter(|&cpu| cpu != cpus::this_cpu() && !faults.is_dead(cpu));
+    others.for_each(|cpu| gic::wake(ids[cpu]));
 }
 
 /// A CPU that was off, from `reset.S`: begins where it is to begin, or goes back if it is not to.
@@ -55,6 +70,12 @@ pub fn init(ids: &'static [u64], ram: Range<usize>, faults: Faults<MAX_CPUS>) {
 extern "C" fn cpu_woken(cpu: usize) -> ! {
     cpus::set_this_cpu(cpu);
     call_log::tick(cpu);
+    if let Some(pens) = server().platform().pens
+        && server().boot(cpu)
+    {
+        sleep_until(cpu, None);
+        enter(cpu, pens.entry(cpu))
+    }
     let powers_up = server().platform().faults.powers_up(cpu, timer::now());
     let up = if let PowersUp::At(up) = powers_up { Some(up) } else { None };
     sleep_until(cpu, up);
