@@ -5,7 +5,7 @@ pub mod faults;
 use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
-use reveille_cli::fault::EnableMethod;
+use reveille_cli::enable_method::EnableMethod;
 use reveille_cli::report::Report;
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;

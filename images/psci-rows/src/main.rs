@@ -26,7 +26,7 @@ use spin::{Mutex, MutexGuard};
 use crate::caller::{MAILBOXES, Machine, id};
 
 /// How often a CPU is switched off and on where nobody says.
-const CYCLES: u32 = 200;
+const CYCLES: u32 = 50;
 
 static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 

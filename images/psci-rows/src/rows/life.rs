@@ -16,7 +16,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// How often what races is tried.
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 50;
 const POWER_DOWN: u64 = 1 << 16;
 
 /// Rows 26 and 28: off is seen, and the CPU comes again, this often.

@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
 
 const CONTEXT: u64 = 0x0123_4567_89ab_cdef;
 /// How often what races is tried.
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 20;
 
 fn no_such_cpu(machine: &Machine) -> Verdict {
     all([0xfe, 0xfe00, 0xff_00ff_ffff].map(|id| answers("CPU_ON", machine.cpu_on(id, 0), &[INVALID_PARAMETERS])))
