@@ -90,6 +90,10 @@ pub static CFE_ROM: ImageKind =
 pub static FIRMWARE: ImageKind =
     ImageKind { package: "reveille-firmware", architecture: &machine::ARM64, container: Container::Arm64Flash };
 
+/// The boot loader, which checks its payload on all CPUs and hands them over to it.
+pub static LOADER: ImageKind =
+    ImageKind { package: "reveille-loader", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// What the bench measures the kernel against.
 pub static YARDSTICK: ImageKind =
     ImageKind { package: "reveille-yardstick", architecture: &machine::ARM64, container: Container::Arm64Image };

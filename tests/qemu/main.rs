@@ -11,6 +11,7 @@ mod faults;
 mod firmware;
 mod foreign;
 mod hotplug;
+mod loader;
 mod malta;
 mod own_kernel;
 mod paths;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         firmware::faults::TESTS,
         foreign::TESTS,
         hotplug::TESTS,
+        loader::TESTS,
         malta::TESTS,
         console::TESTS,
         paths::TESTS,
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         firmware::LONG_TESTS,
         foreign::LONG_TESTS,
         hotplug::LONG_TESTS,
+        loader::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,
         psci_rows::LONG_TESTS,

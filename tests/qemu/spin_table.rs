@@ -2,6 +2,7 @@
 
 use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 use reveille_cli::boot::BootOptions;
+use reveille_cli::image::BuiltImage;
 use reveille_cli::report::Outcome;
 use reveille_system_tests::devicetree::{self, cpu, cpu_names, set};
 use reveille_system_tests::pens::{self, PEN, PENS_END};
@@ -38,6 +39,17 @@ fn boot_with(
     stand: &Stand,
     words: [Option<u64>; 3],
     append: &str,
+    qemu_arguments: Vec<String>,
+) -> Result<Booted, String> {
+    boot_other(stand, stand.image(), words, append, qemu_arguments)
+}
+
+/// Boots another image where the kernel would be.
+pub fn boot_other(
+    stand: &Stand,
+    image: &BuiltImage,
+    words: [Option<u64>; 3],
+    append: &str,
     mut qemu_arguments: Vec<String>,
 ) -> Result<Booted, String> {
     let mut tree = devicetree::of_virt(stand.qemu(), 4)?;
@@ -60,7 +72,7 @@ fn boot_with(
         qemu_arguments,
         ..cpus(4)
     };
-    stand.boot_at(KERNEL, pens::loader(&penned), options)
+    stand.boot_image_at(image, KERNEL, pens::loader(&penned), options)
 }
 
 /// Keeps the kernel out of the pens, as rows 41 and 46 ask of a devicetree.

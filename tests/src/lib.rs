@@ -1,10 +1,11 @@
 //! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
 //! CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
-//! CPUs wait, and [`stub`], which boots an image where it lies.
+//! CPUs wait, [`payload`], which is what the boot loader starts, and [`stub`], which boots an image where it lies.
 
 pub mod devicetree;
 pub mod misbehaving;
 pub mod path;
+pub mod payload;
 pub mod pens;
 pub mod stub;
 
@@ -36,6 +37,8 @@ pub struct Stand {
     faulty_under_firmware: OnceLock<BuiltImage>,
     psci_rows: OnceLock<BuiltImage>,
     malta: OnceLock<Box<Stand>>,
+    loader: OnceLock<BuiltImage>,
+    faulty_loader: OnceLock<BuiltImage>,
 }
 
 impl Stand {
@@ -60,6 +63,8 @@ impl Stand {
             faulty_under_firmware: OnceLock::new(),
             psci_rows: OnceLock::new(),
             malta: OnceLock::new(),
+            loader: OnceLock::new(),
+            faulty_loader: OnceLock::new(),
         })
     }
 
@@ -117,11 +122,25 @@ impl Stand {
     ///
     /// # Errors
     /// The machine could not be started.
-    pub fn boot_at(&self, base: u64, loader: Stub, mut options: BootOptions) -> Result<Booted, String> {
+    pub fn boot_at(&self, base: u64, loader: Stub, options: BootOptions) -> Result<Booted, String> {
+        self.boot_image_at(&self.image, base, loader, options)
+    }
+
+    /// The same with another image.
+    ///
+    /// # Errors
+    /// The machine could not be started.
+    pub fn boot_image_at(
+        &self,
+        image: &BuiltImage,
+        base: u64,
+        loader: Stub,
+        mut options: BootOptions,
+    ) -> Result<Booted, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let flat = loader.jump(base, folder.path())?;
-        options.qemu_arguments.extend(loaded(&self.image.flat, base));
-        self.boot_image(&BuiltImage { flat, ..self.image.clone() }, &options)
+        options.qemu_arguments.extend(loaded(&image.flat, base));
+        self.boot_image(&BuiltImage { flat, ..image.clone() }, &options)
     }
 
     /// The kernel's image.
@@ -184,6 +203,30 @@ impl Stand {
 
     fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
         image::build_for(&self.host, self.machine, stack, features).map_err(|error| error.to_string())
+    }
+
+    /// The boot loader. Built when it is first asked for.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn loader(&self) -> Result<&BuiltImage, String> {
+        self.build_loader(&self.loader, &[])
+    }
+
+    /// The boot loader whose CPUs cannot leave if its command line says so. Built when it is first asked for.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn faulty_loader(&self) -> Result<&BuiltImage, String> {
+        self.build_loader(&self.faulty_loader, &["faults"])
+    }
+
+    fn build_loader<'a>(&self, built: &'a OnceLock<BuiltImage>, features: &[&str]) -> Result<&'a BuiltImage, String> {
+        if let Some(image) = built.get() {
+            return Ok(image);
+        }
+        let image = image::build(&self.host, &image::LOADER, features).map_err(|error| error.to_string())?;
+        Ok(built.get_or_init(|| image))
     }
 
     /// The host, with what boots need.
