@@ -15,5 +15,16 @@ pub struct Board {
 /// QEMU's `virt`: the devicetree of an ELF lies at the start of RAM.
 pub const QEMU_VIRT: Board = Board { name: "qemu-virt", devicetree_addresses: &[0x4000_0000] };
 
+/// Where a GICv3 is, for code that runs before the devicetree is read.
+pub struct GicV3 {
+    /// The physical address of the distributor.
+    pub distributor: usize,
+    /// That of the first redistributor.
+    pub redistributors: usize,
+}
+
+/// That of QEMU's `virt`.
+pub const QEMU_VIRT_GIC_V3: GicV3 = GicV3 { distributor: 0x0800_0000, redistributors: 0x080a_0000 };
+
 /// The boards that the arm64 images know.
 pub const ARM64: &[Board] = &[QEMU_VIRT];

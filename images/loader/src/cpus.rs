@@ -6,7 +6,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
 use reveille::topology::{Findings, LeftOut};
 use reveille::trace::{Kind, Name};
 use reveille::{
@@ -25,6 +27,7 @@ use spin::Once;
 
 use crate::names::name;
 use crate::options::Options;
+use crate::start::EnteredAtOnce;
 use crate::{secondary, start};
 
 reveille_runtime::per_cpu! {
@@ -55,6 +58,7 @@ pub fn mp_init(fdt: &Fdt<'static>, options: &Options) -> Setup {
     let _span = trace::span(name::mp_init);
     let psci = cpu_start::find_psci(fdt);
     cpu_start::seal_boot_table(psci.as_ref());
+    start::let_others_enter();
     let pen = HoldingPen::new(to_physical).behind(start::address());
     // SAFETY: what is mapped is the word that was asked for, and nobody knows better than the devicetree where it is.
     let spin_table = unsafe { SpinTable::with_pen(pen, memory_map::word) };
@@ -63,7 +67,22 @@ pub fn mp_init(fdt: &Fdt<'static>, options: &Options) -> Setup {
         power::use_psci(node.conduit);
         methods.push(Box::leak(Box::new(Psci::new(&node, start::address()))));
     }
-    plan::init_cpus(&OfCpus(fdt), processor::hw_id(), &options.bring_up, methods)
+    let named = if start::was_at_el3() {
+        methods.push(Box::leak(Box::new(EnteredAtOnce(pen))));
+        name_method(fdt)
+    } else {
+        None
+    };
+    plan::init_cpus(&OfCpus(named.as_ref().unwrap_or(fdt)), processor::hw_id(), &options.bring_up, methods)
+}
+
+/// The devicetree, where every CPU has the method of those which entered at once: QEMU's names PSCI, and there is none.
+fn name_method(fdt: &Fdt<'static>) -> Option<Fdt<'static>> {
+    let mut tree = DeviceTree::from_fdt(fdt);
+    for cpu in tree.root.child_mut("cpus")?.children_mut().filter(|node| node.name_without_address() == "cpu") {
+        cpu.add_property(DeviceTreeProperty::new("enable-method", EnteredAtOnce::NAME).ok()?);
+    }
+    Fdt::new(Vec::leak(tree.to_dtb())).ok()
 }
 
 /// What the bring-up came to.

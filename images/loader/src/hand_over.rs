@@ -8,14 +8,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt::Write;
-use core::ops::Range;
 use core::time::Duration;
 
-use reveille::handover::{Departure, Exit, Handover, Leaver, SwitchOff};
-use reveille::{CallError, Cpu, CpuIndex, Instant};
+use reveille::handover::{Departure, Exit, Handover, Leaver, NotGone, SwitchOff};
+use reveille::{CallError, Cpu, CpuIndex, FirmwareState, Instant};
 use reveille_aarch64::cache::clean_and_invalidate;
 use reveille_aarch64::handover::{NextStage, ReleasePen, enter};
-use reveille_runtime::arch::interrupts;
+use reveille_runtime::arch::{interrupts, timer};
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::plan::plan;
 use reveille_runtime::{clock, println, thread, trace};
@@ -28,6 +27,9 @@ use crate::options::Manner;
 use crate::payload::Payload;
 use crate::report::Report;
 use crate::secondary;
+
+/// How long a CPU may take that has been refused elsewhere to get into the pen.
+const PEN_PATIENCE: Duration = Duration::from_millis(100);
 
 static HANDOVER: Handover = Handover::new();
 static WAY_OUT: Once<WayOut> = Once::new();
@@ -42,6 +44,11 @@ struct WayOut {
 impl WayOut {
     /// Calls `use_it` with the exit of this manner.
     fn with_exit<T>(&self, use_it: impl FnOnce(&dyn Exit) -> T) -> T {
+        let use_it = |exit: &dyn Exit| {
+            #[cfg(feature = "faults")]
+            let exit = &crate::fault::FaultyExit(exit);
+            use_it(exit)
+        };
         match self.manner {
             Manner::Off => use_it(&SwitchOff(plan())),
             Manner::SpinTable => use_it(&self.pen),
@@ -54,7 +61,10 @@ pub fn leave(cpu: CpuIndex) -> ! {
     if let Some(way_out) = WAY_OUT.get() {
         let cpu = &topology().cpus()[cpu.get()];
         trace::begin(name::leave, 0);
-        way_out.with_exit(|exit| HANDOVER.leave(&SMP, cpu, exit));
+        if way_out.with_exit(|exit| HANDOVER.leave(&SMP, cpu, exit)) == NotGone::Refused {
+            // Where it harms nobody, if not where it should be.
+            way_out.pen.leave(cpu);
+        }
     }
     interrupts::sleep_for_ever()
 }
@@ -72,6 +82,8 @@ impl Leaver for Control {
     }
 
     fn ask(&self, cpu: &Cpu) -> Result<(), CallError> {
+        #[cfg(feature = "faults")]
+        crate::fault::before_leaving(cpu.index);
         match thread::spawn_bound("leave", cpu.index, secondary::quiesce) {
             Ok(_) => Ok(()),
             Err(_) => Err(CallError { call: "thread_create", code: 0, meaning: "no thread can be started there" }),
@@ -132,15 +144,30 @@ fn describe(departures: &[Departure], stay: &str) -> String {
     if stay.is_empty() { format!("{gone} CPUs {manner}") } else { format!("{gone} CPUs {manner}, without: {stay}") }
 }
 
+/// Whether a CPU that is not gone may still be in the loader's memory. One that was refused goes to the pen at once.
+fn executes_the_loader(way_out: &WayOut, departure: &Departure, cpu: &Cpu) -> bool {
+    let deadline = clock::ticks_after(PEN_PATIENCE);
+    while matches!(departure, Departure::Refused(_)) && timer::ticks() < deadline {
+        if way_out.pen.state(cpu) == FirmwareState::Off {
+            return false;
+        }
+        Control.relax();
+    }
+    !departure.is_gone()
+}
+
 /// Writes the payload's devicetree into memory of its own: where.
 fn write_devicetree(loader: &Loader, payload: &Payload, departures: &[Departure]) -> Result<usize, String> {
     let way_out = WAY_OUT.get().ok_or("nobody has left")?;
     let pen = (way_out.manner == Manner::SpinTable).then_some(&way_out.pen);
-    // A CPU that stays still executes the loader.
-    let own = loader.layout.own();
-    let all_gone = departures.iter().all(Departure::is_gone);
-    let reserved: &[Range<usize>] = if all_gone { &[] } else { core::slice::from_ref(&own) };
-    let tree = next_devicetree::build(loader, payload, &Cpus { departures, pen, reserved })?;
+    let mut reserved = Vec::new();
+    if pen.is_some() || departures.iter().any(|departure| matches!(departure, Departure::Refused(_))) {
+        reserved.push(way_out.pen.memory());
+    }
+    if departures.iter().zip(topology().cpus()).any(|(departure, cpu)| executes_the_loader(way_out, departure, cpu)) {
+        reserved.push(loader.layout.own());
+    }
+    let tree = next_devicetree::build(loader, payload, &Cpus { departures, pen, reserved: &reserved })?;
     let place = loader.layout.take(tree.len(), reveille_devices::arm64_image::UNIT, 0)?;
     let target: *mut u8 = core::ptr::with_exposed_provenance_mut(place.start);
     // SAFETY: memory that was taken for this alone.

@@ -25,7 +25,7 @@ pub struct Loader {
     pub fdt: Fdt<'static>,
     pub options: Options,
     pub layout: Layout,
-    /// The exception level at which all CPUs entered, and at which they leave.
+    /// The exception level at which all CPUs entered, or to which they went from EL3, and at which they leave.
     pub level: u8,
     pub setup: Setup,
 }
@@ -36,7 +36,6 @@ fn image_main(arguments: BootArguments) -> ! {
 }
 
 fn lk_main(arguments: &BootArguments) -> ! {
-    start::let_others_enter();
     clock::set_origin(arguments.entry_ticks);
     trace::begin(name::lk_main, 0);
     thread_init_early();
@@ -67,6 +66,8 @@ fn start_up(arguments: &BootArguments) -> Result<Loader, &'static str> {
         let _span = trace::span(name::target_early_init);
     }
     let options = Options::from_command_line(devicetree::command_line(&fdt));
+    #[cfg(feature = "faults")]
+    crate::fault::read_command_line(devicetree::command_line(&fdt));
     let layout = heap_init(&fdt)?;
     match console::find(&fdt) {
         Ok(uart) => console::init(uart),
@@ -74,8 +75,9 @@ fn start_up(arguments: &BootArguments) -> Result<Loader, &'static str> {
         Err(reason) => println!("{reason}"),
     }
     let (entered, runs) = (arguments.entry_level, processor::exception_level());
-    println!("Boot loader on CPU {}, entered at EL{entered}, running at EL{runs}", processor::hw_id());
-    Report::begin(processor::hw_id(), entered);
+    let first = if start::was_at_el3() { 3 } else { entered };
+    println!("Boot loader on CPU {}, entered at EL{first}, running at EL{runs}", processor::hw_id());
+    Report::begin(processor::hw_id(), first);
     let options = options?;
     let setup = kernel_init(&fdt, &options)?;
     Ok(Loader { fdt, options, layout, level: entered, setup })

@@ -8,7 +8,8 @@
 //! - [`secondary`]: every other CPU, from its entry to its own thread;
 //! - [`layout`]: whose memory is what; [`payload`]: what is to be started, from QEMU's fw_cfg; [`check`]: whether it is what it should be;
 //! - [`hand_over`]: the CPUs leave, to where the payload can take them; [`next_devicetree`]: what it is told;
-//! - [`report`]: what the host is told.
+//! - [`report`]: what the host is told;
+//! - `fault`, in test images: CPUs that cannot leave.
 
 #![no_std]
 #![no_main]
@@ -17,6 +18,8 @@ extern crate alloc;
 
 mod check;
 mod cpus;
+#[cfg(feature = "faults")]
+mod fault;
 mod hand_over;
 mod layout;
 mod lk_main;

@@ -21,7 +21,7 @@ pub struct Cpus<'a> {
     pub departures: &'a [Departure],
     /// The pen in which they wait, if that is where they are.
     pub pen: Option<&'a ReleasePen>,
-    /// What else is nobody's.
+    /// What is nobody's.
     pub reserved: &'a [Range<usize>],
 }
 
@@ -33,8 +33,7 @@ pub fn build(loader: &Loader, payload: &Payload, cpus: &Cpus<'_>) -> Result<Vec<
     let mut tree = DeviceTree::from_fdt(&loader.fdt);
     describe_payload(&mut tree, payload)?;
     describe_cpus(&mut tree, cpus)?;
-    let pen = cpus.pen.map(ReleasePen::memory);
-    let reserved = cpus.reserved.iter().cloned().chain(pen);
+    let reserved = cpus.reserved.iter();
     tree.memory_reservations
         .extend(reserved.map(|range| MemoryReservation::new(range.start as u64, range.len() as u64)));
     Ok(tree.to_dtb())
@@ -80,6 +79,8 @@ fn describe_cpus(tree: &mut DeviceTree, found: &Cpus<'_>) -> Result<(), &'static
         let reg = node.property("reg").and_then(|reg| hw_id(reg.value(), cells)).ok_or(DAMAGED)?;
         let Some(cpu) = topology().cpus().iter().find(|cpu| cpu.hw_id.0 == reg) else { continue };
         let is_gone = cpu.index.is_boot() || found.departures[cpu.index.get()].is_gone();
+        #[cfg(feature = "faults")]
+        let is_gone = is_gone || crate::fault::offers_all();
         match found.pen {
             _ if !is_gone => not_offered.push(alloc::string::String::from(node.name())),
             Some(pen) => {
