@@ -3,6 +3,7 @@
 //! Rows 5, 7, 8, 23, 24 and 29 are about registers, exception levels and caches, which a server does not have; rows 15 and 27 are
 //! models, in `tests/loom.rs`.
 
+mod account;
 mod affinity;
 mod board;
 mod calls;

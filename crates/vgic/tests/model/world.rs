@@ -395,7 +395,7 @@ impl World {
     /// What must hold of a vCPU after every step, if kicks come at once.
     fn check(&self, vcpu: usize, could_take: bool) {
         let can_take = self.vgic.has_deliverable(vcpu, TAKES_ALL);
-        let wanted: Vec<_> = (0..32 + SPIS as u32).filter(|intid| self.is_due(vcpu, *intid)).collect();
+        let wanted = self.due(vcpu);
         if self.actors[vcpu].running {
             self.check_running(vcpu, &wanted);
         } else {
@@ -404,8 +404,11 @@ impl World {
         }
     }
 
-    fn is_due(&self, vcpu: usize, intid: u32) -> bool {
-        self.reference[index(vcpu, intid).unwrap()].is_for(vcpu, self.control)
+    /// What a vCPU is to take, by INTID.
+    fn due(&self, vcpu: usize) -> Vec<u32> {
+        let own = self.reference[32 * vcpu..][..32].iter().chain(&self.reference[32 * VCPUS..]);
+        let due = (0..).zip(own).filter(|(_, interrupt)| interrupt.is_for(vcpu, self.control));
+        due.map(|(intid, _)| intid).collect()
     }
 
     fn check_running(&self, vcpu: usize, wanted: &[u32]) {
