@@ -15,6 +15,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("psci_rows_1_to_35_hold_on_our_firmware_at_el2", |stand| all_hold(stand, ours(2))),
     ("psci_row_14_a_cpu_on_its_way_is_on_pending_on_our_firmware", on_pending),
     ("psci_row_33_our_firmware_resets_the_machine", reset),
+    ("psci_hostile_callers_get_codes_and_change_nothing", hostile),
     ("psci_rows_1_to_35_on_qemus_provider_by_hvc", |stand| differ(stand, qemus(1))),
     ("psci_rows_1_to_35_on_qemus_provider_by_smc", |stand| differ(stand, qemus(2))),
 ];
@@ -74,6 +75,20 @@ fn ours(level: u8) -> BootOptions {
 
 fn qemus(level: u8) -> BootOptions {
     BootOptions { entry_level: Some(level), ..cpus(4) }
+}
+
+/// Junk from one CPU and from all, and no word from the firmware.
+fn hostile(stand: &Stand) -> Result<(), String> {
+    for level in [1, 2] {
+        let append = Some("rows=hostile".into());
+        let booted = stand.boot_image(stand.psci_rows()?, &BootOptions { append, ..ours(level) })?;
+        let proofs = &booted.report()?.proofs;
+        let held = proofs.len() == 3 && proofs.iter().all(|proof| proof.passed);
+        booted.expect(held, &format!("every call should change nothing: {proofs:#?}"))?;
+        let said = booted.0.console.lines().any(|line| line.starts_with("firmware: "));
+        booted.expect(!said, "the firmware should have nothing to say")?;
+    }
+    Ok(())
 }
 
 /// The proofs of a run that came to its end; row 33 is that it ended by the last call.

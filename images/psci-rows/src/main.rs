@@ -2,7 +2,7 @@
 //! in the report, by its number ([`rows`]); [`caller`] is how they call, from the boot CPU and from the others.
 //!
 //! It takes four CPUs or more, at most sixteen. `rows=reset` on the command line ends the run by SYSTEM_RESET instead of SYSTEM_OFF,
-//! `cycles=N` says how often a CPU is switched off and on.
+//! `rows=hostile` passes what no kernel would instead, `cycles=N` says how often a CPU is switched off and on.
 
 #![no_std]
 #![no_main]
@@ -61,9 +61,10 @@ fn run(arguments: &BootArguments) -> Result<(Machine, u64), &'static str> {
     }
     let line = devicetree::command_line(&fdt);
     let cycles = plan::value(line, "cycles=").and_then(|count| count.parse().ok()).unwrap_or(CYCLES);
-    let passed = rows::run(&machine, cycles);
+    let wanted = plan::value(line, "rows=");
+    let passed = rows::run(&machine, cycles, wanted == Some("hostile"));
     tell(topology, passed);
-    let last = if plan::value(line, "rows=") == Some("reset") { id::SYSTEM_RESET } else { id::SYSTEM_OFF };
+    let last = if wanted == Some("reset") { id::SYSTEM_RESET } else { id::SYSTEM_OFF };
     Ok((machine, last))
 }
 
