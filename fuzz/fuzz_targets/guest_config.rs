@@ -41,8 +41,9 @@ fuzz_target!(|data: &[u8]| {
             assert!(LIMITS.ram.iter().any(|ram| ram.start <= range.start && range.end <= ram.end));
         }
         assert!(modules.map(|module| module.size).sum::<u64>() <= 1024 * guest.memory);
+        let memory_of_guest = 0x4000_0000..0x4000_0000 + 1024 * guest.memory;
         let machine = GuestMachine {
-            memory: &[0x4000_0000..0x4000_0000 + 1024 * guest.memory],
+            memory: std::slice::from_ref(&memory_of_guest),
             mpidrs: &[0, 1, 2, 3, 4, 5, 6, 7][..guest.vcpus],
             distributor: 0x800_0000..0x801_0000,
             redistributors: 0x80a_0000..0x900_0000,

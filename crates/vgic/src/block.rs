@@ -34,7 +34,7 @@ pub(crate) struct Block {
 }
 
 /// Which groups GICD_CTLR enables.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     pub group_0: bool,
     pub group_1: bool,

@@ -50,6 +50,8 @@ struct Vcpu {
     /// What was put into its list registers, by their number.
     held: [u32; LIST_REGISTERS],
     held_count: usize,
+    /// Whether some that are active found no room there: the CPU counts when such are ended.
+    active_left: bool,
 }
 
 /// 32 SPIs.
@@ -92,7 +94,7 @@ impl Vgic {
         if spis > MAX_SPIS {
             return Err(SizeError::Spis(spis));
         }
-        let vcpu = Vcpu { private: Block::new(SGIS), held: [0; LIST_REGISTERS], held_count: 0 };
+        let vcpu = Vcpu { private: Block::new(SGIS), held: [0; LIST_REGISTERS], held_count: 0, active_left: false };
         let spi = SpiBlock { block: Block::new(0), route: [0; 32], owner: [NOBODY; 32] };
         Ok(Self {
             groups: Groups::default(),
@@ -188,10 +190,15 @@ impl Vgic {
         let changed = change(self.block_mut(place));
         let block = self.block(place);
         let concerned = changed & (block.deliverable(self.groups) | block.resident());
+        self.homes(place, concerned)
+    }
+
+    /// The vCPUs whose these interrupts are.
+    fn homes(&self, place: Place, interrupts: u32) -> VcpuSet {
         match place {
-            Place::Private(vcpu) if concerned != 0 => VcpuSet::one(vcpu),
-            Place::Private(_) => VcpuSet::EMPTY,
-            Place::Spis(number) => bits(concerned)
+            Place::Private(_) if interrupts == 0 => VcpuSet::EMPTY,
+            Place::Private(vcpu) => VcpuSet::one(vcpu),
+            Place::Spis(number) => bits(interrupts)
                 .filter_map(|interrupt| self.spis[number].home(interrupt, self.vcpus.len()))
                 .fold(VcpuSet::EMPTY, |set, vcpu| set | VcpuSet::one(vcpu)),
         }

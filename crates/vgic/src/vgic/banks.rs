@@ -132,10 +132,11 @@ impl Vgic {
 
     fn write_words(&mut self, words: Words, place: Place, value: u32, existing: u32) -> VcpuSet {
         let value = value & existing;
-        if let (Words::SetActive, Place::Spis(number)) = (words, place) {
+        let activates = matches!(words, Words::SetActive);
+        if let (true, Place::Spis(number)) = (activates, place) {
             self.spis[number].settle(value, self.vcpus.len());
         }
-        self.change(place, |block| match words {
+        let told = self.change(place, |block| match words {
             Words::Group => {
                 let before = block.group_1;
                 block.group_1 = before & !existing | value;
@@ -153,6 +154,8 @@ impl Vgic {
             Words::ClearPending => block.clear_pending(value),
             Words::SetActive => block.set_active(value),
             Words::ClearActive => block.clear_active(value),
-        })
+        });
+        // What is active is in a list register of its vCPU, or the vCPU's CPU counts when it ends.
+        if activates { told | self.homes(place, value) } else { told }
     }
 }

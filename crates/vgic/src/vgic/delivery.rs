@@ -1,5 +1,7 @@
 //! What goes into list registers, and what comes back from them.
 
+use core::mem;
+
 use super::{FIRST_SPI, LIST_REGISTERS, Place, Vcpu, Vgic};
 use crate::block::{Block, Groups};
 use crate::list_register::{HCR_EN, HCR_LRENPIE, HCR_NPIE, HCR_TDIR, ListRegister, Vmcr, eoi_count};
@@ -103,6 +105,7 @@ impl Vgic {
             self.vcpus[vcpu].held[index] = candidate.intid();
         }
         self.vcpus[vcpu].held_count = choice.count;
+        self.vcpus[vcpu].active_left = choice.active_left;
         let mut hcr = HCR_EN;
         if choice.pending_left.is_some() {
             hcr |= HCR_NPIE | vmcr.group_changes();
@@ -121,7 +124,9 @@ impl Vgic {
             return VcpuSet::EMPTY;
         }
         let mut concerned = VcpuSet::EMPTY;
-        for _ in 0..eoi_count(hcr) {
+        // Where none was left out, the guest ended what was not active.
+        let ended = if mem::take(&mut self.vcpus[vcpu].active_left) { eoi_count(hcr) } else { 0 };
+        for _ in 0..ended {
             concerned |= self.end_left_out(vcpu);
         }
         (concerned | self.take_back_all(vcpu, Some(list_registers))).without(vcpu)
@@ -191,7 +196,7 @@ impl Vgic {
     /// Takes back what is in a vCPU's list registers; without them, as what it was when it went there.
     fn take_back_all(&mut self, vcpu: usize, list_registers: Option<&[u64]>) -> VcpuSet {
         let Vcpu { held, held_count, .. } = &mut self.vcpus[vcpu];
-        let (held, count) = (*held, core::mem::take(held_count));
+        let (held, count) = (*held, mem::take(held_count));
         let mut concerned = VcpuSet::EMPTY;
         for (index, intid) in held[..count].iter().enumerate() {
             let state = list_registers

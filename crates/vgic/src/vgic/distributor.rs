@@ -52,9 +52,10 @@ impl Vgic {
         }
         match (offset, size) {
             (CTLR, AccessSize::Word) => {
+                let before = self.groups;
                 self.groups =
                     Groups { group_0: value & CTLR_ENABLE_GROUP_0 != 0, group_1: value & CTLR_ENABLE_GROUP_1 != 0 };
-                VcpuSet::first(self.vcpus.len())
+                if self.groups == before { VcpuSet::EMPTY } else { VcpuSet::first(self.vcpus.len()) }
             }
             (IROUTER..IROUTER_END, _) => self.write_router(offset, size, value),
             _ => self.write_bank(offset, size, value, spis_of),

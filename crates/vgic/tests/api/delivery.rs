@@ -149,6 +149,17 @@ fn a_guest_that_holds_many_interrupts_active_is_offered_others_all_the_same() {
 }
 
 #[test]
+fn what_a_guest_ends_that_is_not_active_ends_nothing_else() {
+    let mut vgic = started(2);
+    let mut registers = [0; 4];
+    let hcr = vgic.fill(0, VMCR, &mut registers);
+    let told = vgic.write_redistributors(frame(0) + 0x300, AccessSize::Word, 1);
+    assert_eq!(told, VcpuSet::one(0), "it is in no list register yet");
+    let _ = vgic.sync(0, &registers, hcr | 1 << 27);
+    assert_eq!(vgic.read_redistributors(frame(0) + 0x300, AccessSize::Word), 1);
+}
+
+#[test]
 fn a_trapped_write_to_icc_dir_ends_what_is_active_on_that_vcpu_alone() {
     let mut vgic = started(2);
     let _ = vgic.set_spi(EDGE, true);
@@ -175,6 +186,7 @@ fn a_vcpu_may_sleep_through_what_it_does_not_take() {
     assert!(!vgic.has_deliverable(0, VMCR));
     assert_eq!(vgic.write_distributor(0, AccessSize::Word, 0b10), VcpuSet::one(0));
     assert!(vgic.has_deliverable(0, VMCR));
+    assert!(vgic.write_distributor(0, AccessSize::Word, 0b10).is_empty(), "nothing changes");
 }
 
 #[test]
