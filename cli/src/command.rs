@@ -171,15 +171,22 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let prepared = arguments.peer.iter().map(|peer: &PeerRequest| peer.prepare(options.machine));
     options.peers = prepared.collect::<Result<_, _>>()?;
     let mut progress = Progress::default();
-    let bench = bench::run(&host, &options, &mut |what| progress.say(what))?;
-    drop(progress);
-    if arguments.json {
-        let json = serde_json::to_string_pretty(&bench).map_err(|error| BenchError::Peer(error.to_string()))?;
-        print(&format!("{json}\n"));
+    let mut say = |what: &str| progress.say(what);
+    let result = if arguments.firmware {
+        let bench = bench::firmware::run(&host, options.runs, &mut say)?;
+        if arguments.json { in_json(&bench)? } else { bench::firmware::draw(&bench, width()) }
     } else {
-        print(&bench::table::draw(&bench, width()));
-    }
+        let bench = bench::run(&host, &options, &mut say)?;
+        if arguments.json { in_json(&bench)? } else { bench::table::draw(&bench, width()) }
+    };
+    drop(progress);
+    print(&result);
     Ok(ExitStatus::Fine)
+}
+
+fn in_json(bench: &impl serde::Serialize) -> Result<String, Error> {
+    let json = serde_json::to_string_pretty(bench).map_err(|error| BenchError::Peer(error.to_string()))?;
+    Ok(format!("{json}\n"))
 }
 
 /// Inspects devicetrees. One that cannot be read does not keep the others from being shown.

@@ -12,6 +12,7 @@ pub const TESTS: &[(&str, Test)] =
 
 /// Those that take long.
 pub const LONG_TESTS: &[(&str, Test)] = &[
+    ("what_the_firmware_costs_and_64_slow_cpus_take_two_delays", firmware),
     ("instructions_a_cpu_are_flat_from_16_to_512", |stand| budgets(stand, "virt", &[16, 128, 512], BUDGETS)),
     ("malta_instructions_a_cpu_keep_to_their_budget", |stand| {
         budgets(stand.malta()?, "malta", &[8, 16], MALTA_BUDGETS)
@@ -48,4 +49,21 @@ fn budgets(stand: &Stand, machine: &str, cpus: &[u32], budgets: &[(&str, f64)]) 
 
 fn counts(bench: &Bench, subject: &str) -> Vec<f64> {
     bench.rows.iter().filter(|row| row.subject == subject).filter_map(|row| row.instructions_per_cpu).collect()
+}
+
+/// Wherever the host finds the time: the least of two runs.
+fn firmware(stand: &Stand) -> Result<(), String> {
+    const DELAY: f64 = 20e6;
+    let bench = bench::firmware::run(stand.host(), 2, &mut |_| {}).map_err(|error| error.to_string())?;
+    let ours = bench.providers.last().ok_or("ours should be the last provider")?;
+    if ours.version_instructions > 400.0 || ours.first_instructions > 1050.0 {
+        return Err(format!("a call costs too much: {ours:?}"));
+    }
+    if bench.parallel.minimum > 2.0 * DELAY {
+        return Err(format!("CPUs should power up together: {:?}", bench.parallel));
+    }
+    if bench.serial.minimum < 63.0 * DELAY {
+        return Err(format!("CPUs that come one after the other should take their time: {:?}", bench.serial));
+    }
+    Ok(())
 }

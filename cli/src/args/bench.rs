@@ -26,6 +26,9 @@ pub struct BenchArguments {
     /// linux=IMAGE (may be repeated)
     #[arg(long, value_name = "NAME[=IMAGE]")]
     pub peer: Vec<PeerRequest>,
+    /// Measure what firmware of ours costs instead, beside the one that QEMU has in itself
+    #[arg(long, conflicts_with_all = ["machine", "cpus", "spans", "peer"])]
+    pub firmware: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

@@ -63,11 +63,11 @@ fn cells(row: &Row, has_floor: bool) -> Vec<String> {
     cells
 }
 
-fn milliseconds(nanoseconds: f64) -> String {
+pub(super) fn milliseconds(nanoseconds: f64) -> String {
     format!("{:.2} ms", nanoseconds / 1e6)
 }
 
-fn push_table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
+pub(super) fn push_table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)

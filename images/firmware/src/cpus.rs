@@ -9,8 +9,8 @@ use dtoolkit::{Node, Property};
 use reveille::MAX_CPUS;
 use reveille::topology::is_cpu;
 
-/// A CPU's stack at EL3, for as long as it handles one call.
-pub const STACK_SIZE: usize = 8 << 10;
+use crate::memory_map::{STACK_SIZE, STACKS};
+
 /// The boot CPU's, until the next stage runs.
 pub const BOOT_STACK_SIZE: usize = 256 << 10;
 /// The affinity fields of MPIDR_EL1.
@@ -25,8 +25,6 @@ impl<const SIZE: usize> Memory<SIZE> {
     pub const NEW: Self = Self([0; SIZE]);
 }
 
-#[unsafe(link_section = ".uninitialised.stacks")]
-pub static mut STACKS: Memory<{ STACK_SIZE * MAX_CPUS }> = Memory::NEW;
 #[unsafe(link_section = ".uninitialised.boot_stack")]
 pub static mut BOOT_STACK: Memory<BOOT_STACK_SIZE> = Memory::NEW;
 
@@ -94,7 +92,7 @@ pub fn this_cpu() -> usize {
     arm_sysregs::el3::accessors::read_tpidr_el3().bits() as usize
 }
 
-/// The top of a CPU's stack.
+/// The top of a CPU's stack at EL3, which is its own for as long as it handles one call.
 pub fn stack_top(place: usize) -> usize {
-    (&raw const STACKS).addr() + (place + 1) * STACK_SIZE
+    STACKS.start + (place + 1) * STACK_SIZE
 }

@@ -81,7 +81,11 @@ load_frame:
 	add	sp, sp, #{FRAME_SIZE}
 	eret
 
+// The CPU's own stack may be what is wrong. That of the boot is free, and nothing comes after this.
 unexpected:
+	adrp	x0, {BOOT_STACK}
+	add	x0, x0, #({BOOT_STACK_SIZE} >> 12), lsl #12
+	mov	sp, x0
 	bl	handle_unexpected
 	b	.
 

@@ -4,6 +4,7 @@ use core::arch::global_asm;
 
 use arm_sysregs::el3::accessors::read_esr_el3;
 
+use crate::cpus::{BOOT_STACK, BOOT_STACK_SIZE};
 use crate::{call_log, console, cpus, gic, power, psci};
 
 /// What a lower level had in its general registers, and goes on with.
@@ -14,7 +15,12 @@ pub struct Frame {
     _aligned: u64,
 }
 
-global_asm!(include_str!("exceptions.S"), FRAME_SIZE = const size_of::<Frame>());
+global_asm!(
+    include_str!("exceptions.S"),
+    FRAME_SIZE = const size_of::<Frame>(),
+    BOOT_STACK = sym BOOT_STACK,
+    BOOT_STACK_SIZE = const BOOT_STACK_SIZE,
+);
 
 /// ESR_EL3.EC of an SMC in AArch32 and in AArch64.
 const SMC32: u8 = 0x13;

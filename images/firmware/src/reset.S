@@ -102,8 +102,7 @@ hold:
 	add	x3, x3, #1
 	b	1b
 2:	mov	x0, x3
-	adrp	x1, {STACKS}
-	add	x1, x1, #{STACK_SIZE}
+	ldr	x1, =({STACKS} + {STACK_SIZE})
 	mov	x2, #{STACK_SIZE}
 	madd	x1, x0, x2, x1
 	mov	sp, x1

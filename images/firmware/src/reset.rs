@@ -2,8 +2,8 @@
 
 use core::arch::global_asm;
 
-use crate::cpus::{AFFINITY, BOOT_STACK, BOOT_STACK_SIZE, CPU_COUNT, CPU_IDS, STACK_SIZE, STACKS};
-use crate::memory_map::{LEVEL_1, MAIR, SCTLR, TCR};
+use crate::cpus::{AFFINITY, BOOT_STACK, BOOT_STACK_SIZE, CPU_COUNT, CPU_IDS};
+use crate::memory_map::{LEVEL_1, MAIR, SCTLR, STACK_SIZE, STACKS, TCR};
 
 /// SCR_EL3 while there is no next stage: secure, nothing is routed here, the bits that read as 1.
 const SCR_SECURE: u64 = 0x30;
@@ -18,7 +18,7 @@ global_asm!(
     AFFINITY = const AFFINITY,
     CPU_IDS = sym CPU_IDS,
     CPU_COUNT = sym CPU_COUNT,
-    STACKS = sym STACKS,
+    STACKS = const STACKS.start,
     STACK_SIZE = const STACK_SIZE,
     BOOT_STACK = sym BOOT_STACK,
     BOOT_STACK_SIZE = const BOOT_STACK_SIZE,

@@ -180,11 +180,11 @@ impl Machine {
         wait(|| mailbox.done.load(Ordering::Acquire) == order).then(|| signed(mailbox.answer.load(Ordering::Relaxed)))
     }
 
-    /// Whether a call that a CPU was told to make comes back within a tenth of a second.
+    /// Whether a call that a CPU was told to make comes back within a second, which a busy host may need.
     pub fn comes_back(&self, id: u64) -> Option<i64> {
         let mailbox = mailbox(id);
         let order = mailbox.order.load(Ordering::Relaxed);
-        let back = wait_for(Duration::from_millis(100), || mailbox.done.load(Ordering::Acquire) == order);
+        let back = wait_for(Duration::from_secs(1), || mailbox.done.load(Ordering::Acquire) == order);
         back.then(|| signed(mailbox.answer.load(Ordering::Relaxed)))
     }
 }

@@ -64,6 +64,38 @@ yardstick_kick_and_count:
 yardstick_bare_entry:
 	count_and_sleep
 
+// Entered by CPU_ON: stores the counter, as it stands at its first instruction, to x0, and counts itself in.
+.global yardstick_first_entry
+yardstick_first_entry:
+	mrs	x1, cntvct_el0
+	str	x1, [x0]
+	dmb	sy
+	count_and_sleep
+
+// yardstick_call_version(x0 = how often, x1 = conduit, x2 = where to store the times before and after)
+//   Calls PSCI_VERSION. An ordinary function.
+.global yardstick_call_version
+yardstick_call_version:
+	mov	x9, x0
+	mov	x10, x2
+	isb
+	mrs	x8, cntvct_el0
+	str	x8, [x10]
+	cbnz	x1, 2f
+1:	mov	w0, #0x84000000
+	smc	#0
+	subs	x9, x9, #1
+	b.ne	1b
+	b	3f
+2:	mov	w0, #0x84000000
+	hvc	#0
+	subs	x9, x9, #1
+	b.ne	2b
+3:	isb
+	mrs	x8, cntvct_el0
+	str	x8, [x10, #8]
+	ret
+
 // The online floor: MMU, redistributor (x0 = its address), CPU interface and timer are on before it counts itself in. What it
 // takes them from lies in the block of registers.
 .global yardstick_online_entry

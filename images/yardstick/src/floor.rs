@@ -1,4 +1,4 @@
-//! The two floors, in assembly.
+//! The two floors, and what of them is the provider's, in assembly.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,7 +34,14 @@ unsafe extern "C" {
     );
     fn yardstick_bare_entry();
     fn yardstick_online_entry();
+    fn yardstick_first_entry();
+    fn yardstick_call_version(count: u64, conduit: u64, times: *mut [u64; 2]);
 }
+
+/// How often PSCI_VERSION is called.
+const CALLS: u64 = 1000;
+/// The counter at a CPU's first instruction.
+static FIRST: AtomicU64 = AtomicU64::new(0);
 
 /// CPU_ON and a counter.
 pub fn bare(psci: &PsciNode, topology: &Topology) -> Phase {
@@ -75,5 +82,20 @@ fn kick_and_count(psci: &PsciNode, ids: &[u64], contexts: &[u64], entry: unsafe 
             );
         }
     }
+    Phase { first_kick: times[0], last_arrival: times[1] }
+}
+
+/// From CPU_ON to the first instruction of the first CPU but the boot CPU.
+pub fn first(psci: &PsciNode, topology: &Topology) -> Phase {
+    let one: Vec<u64> = secondaries(topology).into_iter().take(1).collect();
+    let phase = kick_and_count(psci, &one, &[(&raw const FIRST).addr() as u64], yardstick_first_entry);
+    Phase { last_arrival: FIRST.load(Ordering::Acquire), ..phase }
+}
+
+/// PSCI_VERSION, [`CALLS`] times.
+pub fn version(psci: &PsciNode) -> Phase {
+    let mut times = [0; 2];
+    // SAFETY: an ordinary function, and a call that changes nothing.
+    unsafe { yardstick_call_version(CALLS, u64::from(psci.conduit == Conduit::Hvc), &raw mut times) };
     Phase { first_kick: times[0], last_arrival: times[1] }
 }

@@ -2,7 +2,9 @@
 //!
 //! - `bare`: CPU_ON and a counter, in assembly ([`floor`]);
 //! - `online`: the same with MMU, redistributor, CPU interface and timer on;
-//! - `library`: the library with an empty step table and no trace ([`library`]).
+//! - `library`: the library with an empty step table and no trace ([`library`]);
+//! - `first`: one CPU, from CPU_ON to its first instruction;
+//! - `version`: PSCI_VERSION, a thousand times.
 //!
 //! The report has the CPUs and the time from the first kick to the last CPU, like the kernel's.
 
@@ -67,7 +69,9 @@ fn run(arguments: &BootArguments) -> Result<(), &'static str> {
         Some("bare") => floor::bare(&psci, topology),
         Some("online") => floor::online(&fdt, &psci, topology)?,
         Some("library") => library::bring_up(&psci, topology)?,
-        _ => return Err("yardstick= must be bare, online or library"),
+        Some("first") => floor::first(&psci, topology),
+        Some("version") => floor::version(&psci),
+        _ => return Err("yardstick= must be bare, online, library, first or version"),
     };
     report(topology, &phase);
     Ok(())
