@@ -149,7 +149,8 @@ impl Block {
 
     /// Puts an interrupt into a list register. Says whether it is pending and whether it is active there.
     ///
-    /// A level is never both: its input is looked at again when it ends. Nor is an interrupt that goes elsewhere when it ends.
+    /// A level is never both: its input is looked at again when it ends. Nor is an interrupt that does not stay
+    /// when it ends.
     pub fn lend(&mut self, bit: u32, groups: Groups, stays: bool) -> (bool, bool) {
         let active = self.active & bit != 0;
         let offerable = if !active {

@@ -101,7 +101,7 @@ impl Vgic {
         self.for_each_candidate(vcpu, vmcr, |candidate| choice.consider(candidate));
         choice.admit_pending();
         for (index, candidate) in choice.chosen[..choice.count].iter().enumerate() {
-            list_registers[index] = self.lend(vcpu, candidate.intid()).0;
+            list_registers[index] = self.lend(vcpu, candidate.intid(), choice.pending_left.is_none()).0;
             self.vcpus[vcpu].held[index] = candidate.intid();
         }
         self.vcpus[vcpu].held_count = choice.count;
@@ -176,15 +176,16 @@ impl Vgic {
         }
     }
 
-    /// Puts an interrupt of a vCPU into a list register.
-    fn lend(&mut self, vcpu: usize, intid: u32) -> ListRegister {
+    /// Puts an interrupt of a vCPU into a list register. It may `remain` there when it ends and is pending again, unless others wait
+    /// for the list register: those would wait for ever if the vCPU did not take it.
+    fn lend(&mut self, vcpu: usize, intid: u32, remain: bool) -> ListRegister {
         let groups = self.groups;
         let Some((place, bit)) = self.place(vcpu, intid) else {
             return ListRegister(0);
         };
         let stays = match place {
-            Place::Private(_) => true,
-            Place::Spis(number) => self.spis[number].lend(intid, vcpu),
+            Place::Private(_) => remain,
+            Place::Spis(number) => self.spis[number].lend(intid, vcpu) && remain,
         };
         let block = self.block_mut(place);
         let (pending, active) = block.lend(bit, groups, stays);

@@ -149,6 +149,24 @@ fn a_guest_that_holds_many_interrupts_active_is_offered_others_all_the_same() {
 }
 
 #[test]
+fn an_interrupt_that_is_not_taken_keeps_no_list_register_from_others() {
+    let mut vgic = started(1);
+    // SGI 1 is in Group 0, which the vCPU does not take, and pending again while it is active.
+    let _ = vgic.write_redistributors(frame(0) + 0x080, AccessSize::Word, !0b10);
+    let _ = vgic.write_redistributors(frame(0) + 0x300, AccessSize::Word, 0b10);
+    let _ = vgic.write_redistributors(frame(0) + 0x200, AccessSize::Word, 0b1110);
+    let _ = vgic.write_distributor(0, AccessSize::Word, 0b11);
+    let mut registers = [0; 2];
+    assert_eq!(vgic.fill(0, VMCR, &mut registers) & NPIE, NPIE);
+    let active = registers.into_iter().find(|register| *register as u32 == 1);
+    assert_eq!(active.map(|register| register & (PENDING | ACTIVE | EOI)), Some(ACTIVE | EOI));
+    // With room for all of them it may be both.
+    let mut registers = [0; 4];
+    assert_eq!(vgic.fill(0, VMCR, &mut registers), EN);
+    assert_eq!(registers[0] & (PENDING | ACTIVE | EOI), PENDING | ACTIVE);
+}
+
+#[test]
 fn what_a_guest_ends_that_is_not_active_ends_nothing_else() {
     let mut vgic = started(2);
     let mut registers = [0; 4];
