@@ -10,6 +10,7 @@ use crate::boot::BootOptions;
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fault::GivenFault;
+use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
 use crate::machine::Machine;
 use crate::pattern::Pattern;
@@ -87,6 +88,7 @@ impl BootCommand {
         let given = [
             ("--stack", boot.stack != Stack::default()),
             ("--enable-method", boot.enable_method != EnableMethod::default()),
+            ("--hand-over", boot.hand_over.is_some()),
             ("--initrd", boot.initrd.is_some()),
             ("--ready", boot.ready.is_some()),
             ("--dtb", boot.dtb.is_some()),
@@ -121,7 +123,8 @@ pub struct BootArguments {
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
     /// The stages to boot: kernel; or firmware and behind a comma kernel, linux, xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, or
-    /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls
+    /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls. A loader before the last stage checks it on
+    /// all CPUs and hands them over
     #[arg(long, default_value_t = Stack::default(), value_name = "STAGES")]
     pub stack: Stack,
     /// How many CPUs the machine has
@@ -137,6 +140,9 @@ pub struct BootArguments {
     /// How the firmware of --stack firmware,... has CPUs started
     #[arg(long, value_enum, default_value_t = EnableMethod::Psci)]
     pub enable_method: EnableMethod,
+    /// How the boot loader of --stack loader,... hands its CPUs over: switched off, where there is PSCI, or in a pen
+    #[arg(long, value_enum)]
+    pub hand_over: Option<HandOver>,
     /// Text to add to the kernel's command line, such as "maxcpus=2"; for the Linux above Xen, behind " -- "
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub append: Option<String>,
@@ -329,6 +335,7 @@ impl BootArguments {
             policy: self.policy,
             faults: self.fault.iter().map(GivenFault::firmware).collect::<Result<_, _>>()?,
             enable_method: self.enable_method,
+            hand_over: self.hand_over,
             append: self.append.clone(),
             initrd: self.initrd.clone(),
             ready: self.ready.clone(),

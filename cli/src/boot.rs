@@ -27,6 +27,7 @@ use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fetch::cache::digest;
 use crate::foreign::launch;
+use crate::hand_over::HandOver;
 pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
 use crate::keyboard::Keyboard;
@@ -41,6 +42,7 @@ use crate::verdict::Verdict;
 use heard::Heard;
 
 mod heard;
+mod payload;
 use crate::{devicetree, environment};
 
 /// How long a run may take where nobody says, with few CPUs.
@@ -65,6 +67,8 @@ pub struct BootOptions {
     pub faults: Vec<FirmwareFault>,
     /// How firmware of ours has CPUs started.
     pub enable_method: EnableMethod,
+    /// How a boot loader of ours hands its CPUs over; without one, it decides.
+    pub hand_over: Option<HandOver>,
     /// Text to add to the kernel's command line.
     pub append: Option<String>,
     /// The initrd of a system that is not ours.
@@ -98,6 +102,7 @@ impl Default for BootOptions {
             policy: Policy::default(),
             faults: Vec::new(),
             enable_method: EnableMethod::default(),
+            hand_over: None,
             append: None,
             initrd: None,
             ready: None,
@@ -158,6 +163,16 @@ impl BootOptions {
             if let Some((option, _)) = told.into_iter().find(|(_, told)| *told) {
                 return Err(Error::OnlyMisbehaving { option });
             }
+        }
+        if self.stack.has_loader() {
+            if self.machine.secure_firmware.is_none() {
+                return Err(Error::NoStack { machine: self.machine.name, stack: self.stack.clone() });
+            }
+            if self.format.is_some() {
+                return without("--format");
+            }
+        } else if self.hand_over.is_some() {
+            return without("--hand-over");
         }
         let is_there = |fault: &&FirmwareFault| fault.cpu.is_none_or(|cpu| cpu < self.cpus as usize);
         if let Some(fault) = self.faults.iter().find(|fault| !is_there(fault)) {
@@ -313,7 +328,8 @@ fn files_for(options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result
         None => None,
     };
     let firmware_log = options.stack.has_firmware().then(|| folder.join("firmware.log"));
-    Ok(Files { devicetree, environment, firmware_log })
+    let payload = if image.loader.is_some() { payload::write(options, image, folder)? } else { Vec::new() };
+    Ok(Files { devicetree, environment, firmware_log, payload })
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.

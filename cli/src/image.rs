@@ -115,6 +115,8 @@ pub struct BuiltImage {
     pub initrd: Option<PathBuf>,
     /// What a hypervisor boots: an Image, which is given the initrd.
     pub guest: Option<PathBuf>,
+    /// The boot loader that starts it, as an Image, in a stack that has one.
+    pub loader: Option<PathBuf>,
 }
 
 /// Why there is no image.
@@ -168,7 +170,7 @@ fn target_directory(root: &Path, users: Option<OsString>) -> PathBuf {
 }
 
 /// Has at hand what `machine` boots: the last stage of `stack`, with these cargo features if it is its kernel, and the firmware that
-/// boots it where that is ours, or where `stack` asks for it.
+/// boots it where that is ours, or where `stack` asks for it, as for a boot loader.
 ///
 /// # Errors
 /// [`ImageError`].
@@ -180,7 +182,8 @@ pub fn build_for(host: &Host, machine: &Machine, stack: &Stack, features: &[&str
         System::Kernel => build(host, machine.image, features)?,
         foreign => self::foreign(foreign)?,
     };
-    Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), ..image })
+    let loader = stack.has_loader().then(|| build(host, &LOADER, &[])).transpose()?.map(|loader| loader.flat);
+    Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), loader, ..image })
 }
 
 /// Has what is not ours at hand: fetched, or where someone gave it.
@@ -203,7 +206,7 @@ fn foreign(system: &System) -> Result<BuiltImage, ImageError> {
         }
         System::Kernel | System::Image(_) => None,
     };
-    Ok(BuiltImage { elf: flat.clone(), flat, firmware: None, initrd, guest })
+    Ok(BuiltImage { elf: flat.clone(), flat, firmware: None, initrd, guest, loader: None })
 }
 
 /// Builds `kind` alone with these cargo features, and shows cargo's progress on the standard error stream.
@@ -236,7 +239,7 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     let flat = elf.with_extension(kind.container.extension());
     replace(&elf, &elf_bytes)?;
     replace(&flat, &flat_bytes)?;
-    Ok(BuiltImage { elf, flat, firmware: None, initrd: None, guest: None })
+    Ok(BuiltImage { elf, flat, firmware: None, initrd: None, guest: None, loader: None })
 }
 
 /// Runs cargo and returns the file that it linked.

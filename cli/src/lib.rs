@@ -23,6 +23,7 @@ pub mod exit;
 pub mod fault;
 pub mod fetch;
 pub mod foreign;
+pub mod hand_over;
 pub mod image;
 pub mod inspect;
 pub mod interrupt;

@@ -17,7 +17,7 @@ const PROCESS: u32 = 1;
 /// The trace of a boot.
 #[must_use]
 pub fn draw(report: &Report) -> String {
-    let report = &report.with_calls();
+    let report = &report.with_loader().with_calls();
     let story = Story::new(report);
     let mut events = names(report);
     for cpu in &report.cpus {

@@ -13,6 +13,7 @@ use crate::console::{Line, Splitter};
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::foreign::launch;
+use crate::hand_over::HandOver;
 use crate::image::{BuiltImage, ImageFormat};
 use crate::interrupt;
 use crate::keyboard::{Keyboard, Typist};
@@ -22,6 +23,8 @@ use crate::machine::Firmware;
 /// CPUs that work if each CPU had a thread.
 const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
 
+/// Where a boot loader of ours finds what it is to start.
+const PAYLOAD: &str = "opt/reveille/";
 /// Where firmware of ours finds what it is told.
 const FIRMWARE_WORDS: &str = "opt/reveille/firmware";
 
@@ -41,6 +44,8 @@ pub struct Files {
     pub environment: Option<PathBuf>,
     /// Where firmware that has a serial line of its own is to leave what it says there.
     pub firmware_log: Option<PathBuf>,
+    /// The files of a boot loader's payload, with their names in its folder of fw_cfg.
+    pub payload: Vec<(&'static str, PathBuf)>,
 }
 
 /// QEMU's arguments for a boot.
@@ -79,6 +84,12 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     if let Some(Firmware { image_address, environment_address, .. }) = machine.firmware {
         add(&["-device", &loader(&image.flat, image_address)]);
         files.environment.iter().for_each(|file| add(&["-device", &loader(file, environment_address)]));
+    } else if let Some(boot_loader) = &image.loader {
+        add(&["-kernel", &text(boot_loader), "-append", &loader_command_line(options)]);
+        for (name, file) in &files.payload {
+            // A comma in a property's value is written twice.
+            add(&["-fw_cfg", &format!("name={PAYLOAD}{name},file={}", text(file).replace(',', ",,"))]);
+        }
     } else {
         let file = if options.format == Some(ImageFormat::Elf) { &image.elf } else { &image.flat };
         add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
@@ -96,7 +107,12 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     if let Some(devicetree) = devicetree {
         add(&["-dtb", &text(devicetree)]);
     }
-    if machine.has_pens || options.enable_method.has_pens() || devicetree.is_some_and(crate::devicetree::has_pens) {
+    let leaves_pens = options.hand_over == Some(HandOver::SpinTable);
+    if machine.has_pens
+        || leaves_pens
+        || options.enable_method.has_pens()
+        || devicetree.is_some_and(crate::devicetree::has_pens)
+    {
         add(&ONE_THREAD);
     }
     arguments.extend(options.qemu_arguments.iter().cloned());
@@ -110,6 +126,15 @@ fn firmware_words(options: &BootOptions) -> Option<String> {
     let faults = options.faults.iter().map(|fault| format!("fault={fault}"));
     let words: Vec<String> = method.into_iter().chain(faults).collect();
     (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// What the boot loader is told.
+fn loader_command_line(options: &BootOptions) -> String {
+    let exit = (!options.stack.has_firmware()).then(|| "reveille.exit=semihosting".to_owned());
+    let manner = options.hand_over.map(|manner| format!("loader.handover={manner}"));
+    let words: Vec<String> =
+        exit.into_iter().chain(manner).chain([format!("reveille.policy={}", options.policy)]).collect();
+    words.join(" ")
 }
 
 /// The device with which QEMU puts `file`, as it is, at a physical address.
@@ -347,7 +372,14 @@ mod tests {
     use crate::stack::{Stack, System};
 
     fn image() -> BuiltImage {
-        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), firmware: None, initrd: None, guest: None }
+        BuiltImage {
+            elf: "kernel".into(),
+            flat: "kernel.Image".into(),
+            firmware: None,
+            initrd: None,
+            guest: None,
+            loader: None,
+        }
     }
 
     fn devicetree(path: &str) -> Files {
@@ -477,6 +509,24 @@ mod tests {
         assert_eq!(pair(&arguments, "-machine"), Some("virt,gic-version=3,virtualization=on,secure=on"));
         assert_eq!((pair(&arguments, "-initrd"), pair(&arguments, "-m")), (None, Some("1G")));
         assert!(values(&arguments, "-device")[1].ends_with("initrd=our.cpio"), "{arguments:?}");
+    }
+
+    #[test]
+    fn a_boot_loader_is_booted_with_its_payload_in_fw_cfg() {
+        let options = BootOptions {
+            stack: Stack::loader(System::Kernel),
+            hand_over: Some(HandOver::SpinTable),
+            ..BootOptions::default()
+        };
+        let image = BuiltImage { loader: Some("loader.Image".into()), ..image() };
+        let payload = vec![("kernel", "a,b".into()), ("digests", "d".into())];
+        let arguments = arguments(&options, &image, &Files { payload, ..Files::default() });
+        assert_eq!(pair(&arguments, "-kernel"), Some("loader.Image"));
+        let append = "reveille.exit=semihosting loader.handover=spin-table reveille.policy=parallel";
+        assert_eq!(pair(&arguments, "-append"), Some(append));
+        let files = ["name=opt/reveille/kernel,file=a,,b", "name=opt/reveille/digests,file=d"];
+        assert_eq!(values(&arguments, "-fw_cfg"), files);
+        assert_eq!(pair(&arguments, "-accel"), Some("tcg,thread=single"));
     }
 
     fn shell(script: &str, limit: Duration) -> (Finished, Vec<Line>) {

@@ -1,5 +1,5 @@
 //! The report of a run: a contract with those who read the file (`docs/report.schema.json`), and the model that everything
-//! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file; [`firmware`] has what firmware adds to it.
+//! else draws from. [`assemble`] makes it from an image's records, [`read`] from a file; [`firmware`] has what firmware adds to it, and [`loader`] what a boot loader does.
 
 use reveille_trace_format::{ACTIVE, KICK, ONLINE};
 pub use reveille_trace_format::{Outcome, Phase};
@@ -9,6 +9,7 @@ pub use self::firmware::{Call, Entry};
 
 pub mod assemble;
 pub mod firmware;
+pub mod loader;
 pub mod read;
 #[cfg(test)]
 pub(crate) mod sample;

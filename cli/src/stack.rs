@@ -19,6 +19,8 @@ pub struct Stack {
 pub enum Stage {
     /// Firmware of ours from the reset vector on, at the highest exception level: `firmware`.
     Firmware,
+    /// A boot loader of ours, which checks the last stage and hands its CPUs over to it: `loader`.
+    Loader,
     /// The last stage.
     System(System),
 }
@@ -42,7 +44,8 @@ impl Stage {
     fn place(&self) -> u8 {
         match self {
             Self::Firmware => 0,
-            Self::System(_) => 1,
+            Self::Loader => 1,
+            Self::System(_) => 2,
         }
     }
 }
@@ -87,6 +90,18 @@ impl Stack {
     #[must_use]
     pub fn has_firmware(&self) -> bool {
         self.stages.contains(&Stage::Firmware)
+    }
+
+    /// A boot loader of ours, and `system` behind it.
+    #[must_use]
+    pub fn loader(system: System) -> Self {
+        Self { stages: vec![Stage::Loader, Stage::System(system)] }
+    }
+
+    /// Whether a boot loader of ours starts what runs last.
+    #[must_use]
+    pub fn has_loader(&self) -> bool {
+        self.stages.contains(&Stage::Loader)
     }
 
     /// What runs last.
@@ -164,6 +179,7 @@ impl FromStr for Stack {
             };
             stages.push(match word {
                 "firmware" => Stage::Firmware,
+                "loader" => Stage::Loader,
                 system => Stage::System(system.parse()?),
             });
             rest = behind;
@@ -174,7 +190,7 @@ impl FromStr for Stack {
 
 /// Whether a word of a stack names a stage, and not a file.
 fn is_stage(word: &str) -> bool {
-    ["firmware", "kernel", "linux", "xen"].contains(&word)
+    ["firmware", "loader", "kernel", "linux", "xen"].contains(&word)
 }
 
 impl fmt::Display for System {
@@ -194,6 +210,7 @@ impl fmt::Display for Stack {
             formatter.write_str(if number > 0 { "," } else { "" })?;
             match stage {
                 Stage::Firmware => formatter.write_str("firmware")?,
+                Stage::Loader => formatter.write_str("loader")?,
                 Stage::System(system) => system.fmt(formatter)?,
             }
         }
@@ -223,6 +240,8 @@ mod tests {
             "firmware,linux=a,b/Image",
             "firmware,./c,d",
             "firmware,xen",
+            "loader,kernel",
+            "firmware,loader,linux",
         ] {
             assert_eq!(stack(text).to_string(), text);
         }
@@ -237,7 +256,8 @@ mod tests {
             refused("firmware"),
             "the stack firmware cannot be booted: nothing runs last: add kernel, linux, xen, or the path of an arm64 Image"
         );
-        for order in ["kernel,firmware", "firmware,firmware,kernel", "firmware,linux,kernel"] {
+        for order in ["kernel,firmware", "firmware,firmware,kernel", "firmware,linux,kernel", "loader,firmware,kernel"]
+        {
             assert!(refused(order).contains("not in the order"), "{order}");
         }
         assert!(refused("linux").contains("write firmware before it"));
@@ -246,7 +266,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_stage_is_taken_for_a_file_that_is_not_there() {
         let expected =
-            "there is no file kernl (a stage is firmware, kernel, linux, xen, or the path of an arm64 Image)";
+            "there is no file kernl (a stage is firmware, loader, kernel, linux, xen, or the path of an arm64 Image)";
         assert_eq!(refused("firmware,kernl"), expected);
         assert_eq!(refused("kernl"), expected);
     }

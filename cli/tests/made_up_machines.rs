@@ -47,8 +47,14 @@ fn run_with(script: &str, sink: &mut dyn ConsoleSink) -> Result<BootRun, Error> 
         standard_library: StandardLibrary::Installed,
     };
     let host = Host { qemu, toolchain, linker: Linker::Bundled };
-    let image =
-        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), firmware: None, initrd: None, guest: None };
+    let image = BuiltImage {
+        elf: "kernel".into(),
+        flat: "kernel.Image".into(),
+        firmware: None,
+        initrd: None,
+        guest: None,
+        loader: None,
+    };
     let options = BootOptions { timeout: Some(Duration::from_secs(5)), ..BootOptions::default() };
     boot::run(&host, &image, &options, sink)
 }

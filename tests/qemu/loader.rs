@@ -1,10 +1,12 @@
 //! The boot loader: it checks what it starts on all CPUs, and hands them over in a way that the next stage can take.
 
 use reveille_cli::boot::{BootOptions, ImageFormat};
+use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::BuiltImage;
 use reveille_cli::report::{Outcome, Report};
+use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
-use reveille_cli::{fetch, report::End};
+use reveille_cli::{fetch, report::End, timeline};
 use reveille_system_tests::payload::{CHUNK, Payload};
 use reveille_system_tests::pens;
 use reveille_system_tests::{Booted, Stand, cpus, path};
@@ -30,6 +32,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("loader_8_cpus_that_enter_at_once_at_el3", |stand| enter_at_once(stand, at_el2(cpus(8)), 2)),
     ("loader_cpus_that_wait_in_pens", from_pens),
     ("loader_takes_the_path_of_lk", takes_path),
+    ("loader_and_kernel_are_stages_of_one_report_and_one_timeline", stages),
+    ("loader_on_firmware_of_ours", on_firmware),
     ("loader_refuses_what_was_tampered_with_and_names_the_chunk", tampered),
     ("loader_refuses_what_has_no_digests", without_digests),
     ("loader_row_46_names_a_cpu_that_is_denied_or_silent", stays),
@@ -137,6 +141,32 @@ fn takes_path(stand: &Stand) -> Result<(), String> {
     booted.expect(all == 4, "all CPUs are up by then")?;
     let complaints: Vec<String> = paths.iter().flat_map(|path| path::complaints(path, &deviations, report)).collect();
     booted.expect(complaints.is_empty() && paths.len() == 2, &complaints.join("\n"))
+}
+
+/// The command's own way: a stack, whose report has both stages, on one clock.
+fn stages(stand: &Stand) -> Result<(), String> {
+    let options = BootOptions { stack: Stack::loader(System::Kernel), hand_over: Some(HandOver::SpinTable), ..cpus(4) };
+    let booted = stand.boot(&options)?;
+    handed_over(&booted, 4, 1, "spin-table")?;
+    let report = booted.report()?;
+    let names: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
+    booted.expect(names == ["loader", "kernel"], &format!("both stages are there: {names:?}"))?;
+    let [loader, kernel] = [0, 1].map(|stage| report.stages[stage].counter_ns);
+    booted.expect(loader.is_some() && loader < kernel, "the loader's time begins before the kernel's")?;
+    let picture = timeline::draw(report);
+    let missing = ["lk_main", "check_chunks", "start_kernel"].into_iter().find(|name| !picture.contains(name));
+    booted.expect(missing.is_none(), &format!("the timeline should have {missing:?}"))
+}
+
+/// Firmware starts the loader's CPUs, switches them off, and starts them for the kernel.
+fn on_firmware(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&BootOptions { stack: "firmware,loader,kernel".parse().unwrap_or_default(), ..cpus(4) })?;
+    handed_over(&booted, 4, 1, "off")?;
+    let report = booted.report()?;
+    let names: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
+    booted.expect(names == ["firmware", "loader", "kernel"], &format!("all stages are there: {names:?}"))?;
+    let calls = |name: &str| report.stages[0].calls.iter().filter(|call| call.function == name).count();
+    booted.expect((calls("CPU_ON"), calls("CPU_OFF")) == (6, 3), "each CPU is started twice, and goes once")
 }
 
 fn tampered(stand: &Stand) -> Result<(), String> {

@@ -102,7 +102,7 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
-        if options.stack.system().is_foreign() {
+        if options.stack.system().is_foreign() || options.stack.has_loader() {
             return self.boot_image(&self.built(&options.stack, &[])?, options);
         }
         let image = if options.stack.has_firmware() { self.image_under_firmware()? } else { &self.image };

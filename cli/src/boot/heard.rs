@@ -76,7 +76,11 @@ impl<'a> Heard<'a> {
         let timed_out = finished.ending == Ending::TimedOut;
         let firmware = firmware_log.and_then(|log| firmware_report(log, machine, timed_out));
         let system = options.stack.system();
-        let (verdict, mut report) = if system.is_foreign() {
+        let unknown_schema = self.assembly.unknown_schema();
+        let mut own = self.assembly.finish_all(machine, timed_out);
+        // A loader that refuses is the last stage.
+        let was_started = own.last().is_none_or(|loader| loader.passed);
+        let (verdict, mut report) = if system.is_foreign() && was_started {
             let said = Said::new(self.console.lines());
             let ended = ended(finished, self.is_ready, &said, firmware.as_ref());
             let awaited = self.ready.is_some();
@@ -85,8 +89,7 @@ impl<'a> Heard<'a> {
                 firmware.as_ref().map(|below| judge::report(system.name(), &version, below, &said, &ended, awaited));
             (judge::verdict(report.as_ref(), &ended, awaited, limit), report)
         } else {
-            let unknown_schema = self.assembly.unknown_schema();
-            let report = self.assembly.finish(machine, timed_out);
+            let report = own.pop();
             let verdict = match unknown_schema {
                 Some(schema) => {
                     Verdict::Died(format!("the image speaks version {schema} of the records, which is unknown here"))
@@ -95,10 +98,13 @@ impl<'a> Heard<'a> {
             };
             (verdict, report)
         };
-        if let (Some(report), Some(mut firmware)) = (&mut report, firmware) {
-            firmware.end = report.end;
-            let last = report.clone();
-            report.stages = vec![firmware, last];
+        if let Some(report) = &mut report {
+            let firmware = firmware.map(|firmware| Report { end: report.end, ..firmware });
+            let before: Vec<Report> = firmware.into_iter().chain(own).collect();
+            if !before.is_empty() {
+                let last = report.clone();
+                report.stages = before.into_iter().chain([last]).collect();
+            }
         }
         (verdict, report, self.console)
     }

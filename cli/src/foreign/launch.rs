@@ -35,16 +35,20 @@ pub fn command_line(system: &System, append: Option<&str>) -> String {
     [own, append].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// What the Linux above Xen is told, with what the user adds.
+#[must_use]
+pub fn guest_command_line(append: Option<&str>) -> String {
+    let words = "console=hvc0 panic=-1";
+    append.and_then(|append| split(append).1).map_or(words.to_owned(), |further| format!("{words} {further}"))
+}
+
 /// The devices with which QEMU puts the Linux above Xen, and its initrd, into memory and into the devicetree.
 #[must_use]
 pub fn guest_devices(append: Option<&str>, guest: &Path, initrd: Option<&Path>) -> Vec<String> {
     // A comma in a property's value is written twice.
     let escaped = |text: &str| text.replace(',', ",,");
     let file = |path: &Path| escaped(&path.to_string_lossy());
-    let mut words = "console=hvc0 panic=-1".to_owned();
-    if let Some(further) = append.and_then(|append| split(append).1) {
-        words = format!("{words} {further}");
-    }
+    let words = guest_command_line(append);
     let kernel = format!("guest-loader,addr={GUEST_IMAGE:#x},kernel={},bootargs={}", file(guest), escaped(&words));
     let initrd = initrd.map(|initrd| format!("guest-loader,addr={GUEST_INITRD:#x},initrd={}", file(initrd)));
     [kernel].into_iter().chain(initrd).collect()

@@ -10,6 +10,8 @@ use super::{Call, CpuReport, End, Entry, Event, LeftOut, Masks, Proof, Report, f
 #[derive(Clone, Debug, Default)]
 pub struct Assembly {
     stage: Option<Stage>,
+    /// The stages that were over when that one began.
+    earlier: Vec<Stage>,
 }
 
 /// What an image has said so far.
@@ -43,10 +45,11 @@ struct Done {
 }
 
 impl Assembly {
-    /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins anew.
+    /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins another stage.
     pub fn take(&mut self, record: Record<String>) {
         if let Record::Boot { schema, image, version, entry_level, boot_hw_id, counter_ns } = record {
-            self.stage = Some(Stage::new(schema, image, version, entry_level, boot_hw_id, counter_ns));
+            let stage = Stage::new(schema, image, version, entry_level, boot_hw_id, counter_ns);
+            self.earlier.extend(self.stage.replace(stage));
         } else if let Some(stage) = &mut self.stage {
             stage.take(record);
         }
@@ -64,7 +67,14 @@ impl Assembly {
         self.stage.is_some()
     }
 
-    /// The report of the run, if an image ran. `timed_out` says that the run was ended when its time was over.
+    /// The reports of all stages that ran, the first one first; see [`Assembly::finish`].
+    #[must_use]
+    pub fn finish_all(self, machine: &str, timed_out: bool) -> Vec<Report> {
+        let earlier = self.earlier.into_iter().map(|stage| stage.finish(machine, false));
+        earlier.chain(self.stage.map(|stage| stage.finish(machine, timed_out))).collect()
+    }
+
+    /// The report of the last stage, if one ran. `timed_out` says that the run was ended when its time was over.
     #[must_use]
     pub fn finish(self, machine: &str, timed_out: bool) -> Option<Report> {
         self.stage.map(|stage| stage.finish(machine, timed_out))

@@ -48,9 +48,11 @@ impl Story {
             (false, End::Done) => last_online.max(given_up).or(wait_end).unwrap_or(latest),
             _ => latest,
         };
-        let margin = busy_time(all().filter(|ns| (origin..=end).contains(ns)).collect()) / 25;
+        // What a boot loader did before belongs to the picture as well.
+        let begin = if report.has_loader() { entry } else { origin };
+        let margin = busy_time(all().filter(|ns| (begin..=end).contains(ns)).collect()) / 25;
         let time =
-            origin.saturating_sub(margin)..end.saturating_add(margin).saturating_add(1).max(origin.saturating_add(1));
+            begin.saturating_sub(margin)..end.saturating_add(margin).saturating_add(1).max(origin.saturating_add(1));
         let mut moments: Vec<u64> = all().chain(given_up).filter(|ns| time.contains(ns)).collect();
         moments.sort_unstable();
         moments.dedup();
