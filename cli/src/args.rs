@@ -17,6 +17,9 @@ use crate::pattern::Pattern;
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
 use crate::stack::Stack;
+pub use torture::TortureArguments;
+
+mod torture;
 pub use bench::BenchArguments;
 
 mod bench;
@@ -43,6 +46,11 @@ pub enum Action {
     /// accepted was answered, every piece of work was done once, and all CPUs are there in the end; says how long the median and
     /// the slowest transition took.
     Soak(SoakArguments),
+    /// Boot a kernel, anyone's, on firmware whose CPUs are dead, late or refused, and say what it makes of each
+    ///
+    /// Exits with 0 if it came up each time, whole or saying which CPUs it lacks; with 1 if it lost one silently, hung or crashed; and as
+    /// boot does if it does not come up where nothing is wrong.
+    Torture(TortureArguments),
     /// Show a saved report again
     Show(ShowArguments),
     /// Say what changed between two boots, from their saved reports

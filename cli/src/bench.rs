@@ -159,7 +159,7 @@ fn not_measured(ours: &Ours<'_>, options: &BenchOptions) -> Vec<String> {
     without.into_iter().chain(options.cpus.iter().flat_map(refusals)).collect()
 }
 
-fn qemu_version(host: &Host) -> String {
+pub(crate) fn qemu_version(host: &Host) -> String {
     let output = crate::toolchain::output(std::process::Command::new(&host.qemu).arg("--version"));
     output.and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_default()
 }

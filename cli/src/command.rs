@@ -8,7 +8,7 @@ use reveille::HwId;
 
 use crate::args::{
     Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, DoctorArguments, InspectArguments,
-    ShowArguments, SoakArguments, ViewArguments,
+    ShowArguments, SoakArguments, TortureArguments, ViewArguments,
 };
 use crate::bench::peer::PeerRequest;
 use crate::bench::progress::Progress;
@@ -24,7 +24,7 @@ use crate::output::OutputFile;
 use crate::report::{Report, read};
 use crate::simulation::{self, SimulationOptions};
 use crate::verdict::Verdict;
-use crate::{diff, image, inspect, interrupt, perfetto, setup, style, summary, timeline, tree};
+use crate::{diff, image, inspect, interrupt, perfetto, setup, style, summary, timeline, torture, tree};
 
 /// How many of a dead machine's last console lines are shown.
 const LAST_LINES: usize = 20;
@@ -48,6 +48,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let result = match action {
         Action::Boot(arguments) => boot(&arguments),
         Action::Soak(arguments) => soak(&arguments),
+        Action::Torture(arguments) => torture(&arguments),
         Action::Show(arguments) => show(&arguments),
         Action::Diff(arguments) => diff(&arguments),
         Action::Bench(arguments) => bench(&arguments),
@@ -113,6 +114,25 @@ fn boot_with(arguments: &BootArguments, options: &BootOptions) -> Result<ExitSta
         None => complain("the image reported nothing, so there is nothing to write to files"),
     }
     Ok(ExitStatus::from(&run.verdict))
+}
+
+fn torture(arguments: &TortureArguments) -> Result<ExitStatus, Error> {
+    let options = arguments.options()?;
+    if let Some(folder) = &options.folder {
+        let refused = |source| Error::OutputPath { path: folder.clone(), what: "timelines", source };
+        std::fs::create_dir_all(folder).map_err(refused)?;
+    }
+    let host = setup::ensure(MACHINES[0].architecture())?;
+    let mut progress = Progress::default();
+    let torture = torture::run(&host, &options, &mut |what| progress.say(what))?;
+    drop(progress);
+    let text = if arguments.json {
+        format!("{}\n", serde_json::to_string_pretty(&torture).unwrap_or_default())
+    } else {
+        torture::table::draw(&torture)
+    };
+    print(&text);
+    Ok(ExitStatus::from(&torture))
 }
 
 fn show(arguments: &ShowArguments) -> Result<ExitStatus, Error> {

@@ -103,6 +103,17 @@ pub enum Error {
     /// A soak takes CPUs down, and the last one stays.
     #[error("a soak takes at least 2 CPUs")]
     NothingToSoak,
+    /// Torture is about the CPUs that are started.
+    #[error("torture takes at least 2 CPUs")]
+    NothingToTorture,
+    /// There is no scenario of that name.
+    #[error("there is no scenario {name} (there are {known})")]
+    NoSuchScenario {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// The machine cannot enter images at that level.
     #[error("the machine {machine} cannot enter an image at EL{level}")]
     EntryLevel {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use crate::bench::BenchError;
 use crate::error::Error;
 use crate::setup::SetupError;
+use crate::torture::judge::Grade;
+use crate::torture::{self, Torture};
 use crate::verdict::Verdict;
 
 /// What the command's exit code says.
@@ -12,7 +14,7 @@ use crate::verdict::Verdict;
 pub enum ExitStatus {
     /// Every CPU that was asked for is online. For commands that boot nothing: all is well.
     Fine = 0,
-    /// Some are not, or a proof failed. For `diff`: two boots differ.
+    /// Some are not, or a proof failed. For `diff`: two boots differ. For `torture`: a CPU was lost silently, or the system hung or crashed.
     NotAllOnline = 1,
     /// The command was used wrongly.
     WrongUse = 2,
@@ -43,6 +45,18 @@ impl From<&Verdict> for ExitStatus {
     }
 }
 
+impl From<&Torture> for ExitStatus {
+    fn from(torture: &Torture) -> Self {
+        let usual = torture.trials.first().map(|trial| trial.judged.grade);
+        match usual {
+            Some(Grade::Hung) => Self::TimedOut,
+            Some(Grade::Crashed) => Self::MachineDied,
+            _ if torture::is_well(torture) => Self::Fine,
+            _ => Self::NotAllOnline,
+        }
+    }
+}
+
 impl From<&Error> for ExitStatus {
     fn from(error: &Error) -> Self {
         match error {
@@ -54,6 +68,8 @@ impl From<&Error> for ExitStatus {
             | Error::NoSuchCpu { .. }
             | Error::FaultElsewhere { .. }
             | Error::NothingToSoak
+            | Error::NothingToTorture
+            | Error::NoSuchScenario { .. }
             | Error::EntryLevel { .. }
             | Error::Format { .. }
             | Error::NoFormats { .. }

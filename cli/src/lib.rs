@@ -3,7 +3,8 @@
 //! A boot goes through these modules in order: [`args`] reads the command line, [`setup`] sees to it that the host has what a
 //! boot needs, [`image`] builds the image, [`qemu`] runs it, [`console`] takes its output apart into text and records
 //! ([`keyboard`] types into it), [`report`] assembles the records, [`verdict`] judges the run, and [`summary`], [`tree`],
-//! [`timeline`] and [`perfetto`] show it. [`diff`] compares two runs, and [`inspect`] boots nothing: it checks devicetrees.
+//! [`timeline`] and [`perfetto`] show it. [`diff`] compares two runs, [`torture`] makes many on firmware that
+//! misbehaves, and [`inspect`] boots nothing: it checks devicetrees.
 //! [`boot`] ties them together for other programs, such as the system tests; [`exit`] decides the exit
 //! code.
 
@@ -44,5 +45,6 @@ pub mod style;
 pub mod summary;
 pub mod timeline;
 pub mod toolchain;
+pub mod torture;
 pub mod tree;
 pub mod verdict;

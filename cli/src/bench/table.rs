@@ -67,7 +67,8 @@ pub(super) fn milliseconds(nanoseconds: f64) -> String {
     format!("{:.2} ms", nanoseconds / 1e6)
 }
 
-pub(super) fn push_table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
+/// Adds a table in Markdown, its columns lined up.
+pub(crate) fn push_table(text: &mut String, header: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)

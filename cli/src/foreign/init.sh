@@ -1,13 +1,15 @@
 #!/bin/busybox sh
 # What runs on Linux in place of a distribution: it says which CPUs are online, takes each off and on as often as the command line's
-# reveille.cycles says, and switches the machine off. The first CPU goes by itself, since one has to stay.
+# reveille.cycles says, stays for reveille.stay seconds, and switches the machine off. The first CPU goes by itself, since one has to stay.
 
 bb=/bin/busybox
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sysfs /sys
+$bb mount -t devtmpfs devtmpfs /dev
 cpus=/sys/devices/system/cpu
 
-say() { echo "reveille: $*"; }
+# By the kernel's log, whose lines stay whole, and are out before the machine is switched off.
+say() { echo "reveille: $*" > /dev/kmsg; }
 
 online() {
     read -r list < $cpus/online
@@ -19,9 +21,13 @@ turn() {
 }
 
 cycles=0
+stay=0
 read -r words < /proc/cmdline
 for word in $words; do
-    case $word in reveille.cycles=*) cycles=${word#*=} ;; esac
+    case $word in
+        reveille.cycles=*) cycles=${word#*=} ;;
+        reveille.stay=*) stay=${word#*=} ;;
+    esac
 done
 
 online
@@ -42,5 +48,9 @@ while [ $cycle -lt "$cycles" ]; do
     say "cycle $cycle is done"
 done
 online
+if [ "$stay" -gt 0 ]; then
+    $bb sleep "$stay"
+    online
+fi
 say "ready"
 $bb poweroff -f

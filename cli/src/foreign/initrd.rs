@@ -2,8 +2,6 @@
 
 use cpio::newc::{self, Builder};
 
-/// What the script prints when it is done.
-pub const READY: &str = "^reveille: ready";
 /// The beginning of the line with which it says which CPUs are online.
 pub const ONLINE: &str = "reveille: online ";
 

@@ -27,7 +27,7 @@ pub fn entry_level(system: &System) -> Option<u8> {
 pub fn command_line(system: &System, append: Option<&str>) -> String {
     let own = match system {
         // It is to speak before its driver does: what goes wrong with CPUs goes wrong early. Should it panic, that ends the run.
-        System::Linux(_) => "console=ttyAMA0 earlycon panic=-1 printk.time=1",
+        System::Linux(_) => "console=ttyAMA0 earlycon panic=-1 printk.time=1 printk.devkmsg=on",
         System::Xen(_) => "console=dtuart console_timestamps=boot dom0_mem=512M vwfi=native",
         System::Kernel | System::Image(_) => "",
     };
@@ -38,7 +38,7 @@ pub fn command_line(system: &System, append: Option<&str>) -> String {
 /// What the Linux above Xen is told, with what the user adds.
 #[must_use]
 pub fn guest_command_line(append: Option<&str>) -> String {
-    let words = "console=hvc0 panic=-1";
+    let words = "console=hvc0 panic=-1 printk.devkmsg=on";
     append.and_then(|append| split(append).1).map_or(words.to_owned(), |further| format!("{words} {further}"))
 }
 
@@ -77,9 +77,9 @@ mod tests {
     fn words_for_the_linux_above_xen_stand_behind_two_dashes() {
         let xen = System::Xen(None);
         for (append, own, guest) in [
-            ("vwfi=trap -- a=1,2 b", " vwfi=trap", "panic=-1 a=1,,2 b"),
-            ("-- a", "vwfi=native", "panic=-1 a"),
-            ("x--y", " x--y", "panic=-1"),
+            ("vwfi=trap -- a=1,2 b", " vwfi=trap", "devkmsg=on a=1,,2 b"),
+            ("-- a", "vwfi=native", "devkmsg=on a"),
+            ("x--y", " x--y", "devkmsg=on"),
         ] {
             assert!(command_line(&xen, Some(append)).ends_with(own), "{append}");
             let devices = guest_devices(Some(append), Path::new("a,b/Image"), Some(Path::new("i.cpio")));

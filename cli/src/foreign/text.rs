@@ -11,7 +11,7 @@ use regex::Regex;
 use super::initrd::ONLINE;
 
 /// What is said of a CPU that did not come, in the words of various systems.
-const COMPLAINTS: &str = r"(?i)\b(fail(ed|ure|s|ing)?|error|unable|cannot|can't|could not|timed? ?out|never|not (come|respond|up|boot|present|online|start)\w*|did not|didn't|dead|stuck|refused?|denied|gave up|giving up|given up|missing|lost)\b";
+const COMPLAINTS: &str = r"(?i)\b(fail(ed|ure|s|ing)?|error|unable|cannot|can't|could not|timed? ?out|never|(?:does |do )?not (go|come|respond|up|boot|present|online|start)\w*|did not|didn't|dead|stuck|refuse[sd]?|denied|gave up|giving up|given up|missing|lost)\b";
 /// A CPU with its number.
 const CPU: &str = r"(?i)\b(?:v?cpu|processor|core|hart)s?[ #:_-]*(0x[0-9a-f]+|[0-9]+)\b";
 /// What systems say when they have crashed.
@@ -50,7 +50,7 @@ impl Said {
     }
 
     fn take(&mut self, line: &str) {
-        if let Some(list) = line.strip_prefix(ONLINE) {
+        if let Some(list) = plain(line).strip_prefix(ONLINE) {
             self.online.push(cpu_list(list));
             return;
         }
@@ -104,7 +104,7 @@ mod tests {
             "[    5.339184] CPU2: failed in unknown state : 0x0",
             "[    0.255178] smp: Brought up 1 node, 3 CPUs",
             "reveille: online 0-1,3",
-            "reveille: online 0",
+            "[    6.1] reveille: online 0",
         ]);
         assert_eq!(said.count, Some(3));
         assert_eq!(said.complaints, BTreeMap::from([(2, "CPU2: failed to come online".into())]));

@@ -130,7 +130,7 @@ pub enum FaultError {
 }
 
 /// The codes of PSCI (DEN0022), by name.
-const PSCI_CODES: [(&str, i64); 9] = [
+pub const PSCI_CODES: [(&str, i64); 9] = [
     ("NOT_SUPPORTED", -1),
     ("INVALID_PARAMETERS", -2),
     ("DENIED", -3),
