@@ -38,12 +38,14 @@ fn headline(report: &Report) -> String {
     }
     let all = report.online_count == report.asked_count;
     let count = format!("{} of {} CPUs online", report.online_count, report.asked_count);
-    format!(
-        "{} on {where_it_ran}\nprepare {} ms, bring-up {} ms (first kick to last CPU online)\n",
-        paint(if all { style::GOOD } else { style::BAD }, count),
-        milliseconds(report.prepare_ns),
-        milliseconds(report.bringup_ns)
-    )
+    // A system that is not ours says nothing of its times, and firmware sees no kick where CPUs wait in pens.
+    let times = if report.prepare_ns == 0 && report.bringup_ns == 0 {
+        String::new()
+    } else {
+        let (prepare, bringup) = (milliseconds(report.prepare_ns), milliseconds(report.bringup_ns));
+        format!("prepare {prepare} ms, bring-up {bringup} ms (first kick to last CPU online)\n")
+    };
+    format!("{} on {where_it_ran}\n{times}", paint(if all { style::GOOD } else { style::BAD }, count))
 }
 
 fn cpu_line(cpu: &CpuReport, index_width: usize, id_width: usize) -> String {

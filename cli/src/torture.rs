@@ -167,12 +167,10 @@ pub fn run(host: &Host, options: &TortureOptions, say: &mut dyn FnMut(&str)) -> 
         not_tried: Vec::new(),
     };
     let mut usual = Said::default();
+    let mut unknown = Vec::new();
     for (number, scenario) in scenarios.iter().enumerate() {
         if scenario.hotplug && options.hotplug_words().is_none() {
-            torture.not_tried.push(format!(
-                "{} was not tried: it is not known how {} is told to take CPUs off and on (--hotplug TEXT says it)",
-                scenario.name, torture.system
-            ));
+            unknown.push(scenario.name.as_str());
             continue;
         }
         say(&format!("{} of {}: {}, {}", number + 1, scenarios.len(), scenario.name, scenario.what));
@@ -190,8 +188,15 @@ pub fn run(host: &Host, options: &TortureOptions, say: &mut dyn FnMut(&str)) -> 
         }
         if is_lost {
             torture.not_tried.push(advice(options));
-            break;
+            return Ok(torture);
         }
+    }
+    if !unknown.is_empty() {
+        torture.not_tried.push(format!(
+            "Not tried: {}. It is not known how {} is told to take CPUs off and on; --hotplug TEXT says it",
+            unknown.join(", "),
+            torture.system
+        ));
     }
     Ok(torture)
 }
@@ -206,7 +211,9 @@ fn attempt(
 ) -> Result<(BootRun, Trial, Said), Error> {
     let run = boot::run(host, image, &options.boot(scenario), &mut Silent)?;
     let said = Said::new(run.console.lines());
-    let last_line = run.console.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    // Xen begins even empty lines with its name.
+    let says = |line: &&str| !line.replace("(XEN)", "").trim().is_empty();
+    let last_line = run.console.lines().rev().map(str::trim).find(says);
     let observed = Run { verdict: &run.verdict, report: run.report.as_ref(), said: &said, last_line };
     let judged = judge(observed, options.cpus, usual);
     let log =
@@ -224,7 +231,7 @@ fn attempt(
 
 /// What to do if the system does not come up where nothing is wrong.
 fn advice(options: &TortureOptions) -> String {
-    let rest = "nothing else was tried, because it does not come up where nothing is wrong";
+    let rest = "Nothing else was tried, because it does not come up where nothing is wrong";
     match (&options.system, &options.ready) {
         (System::Image(_), None) => {
             format!("{rest}: if it does not switch the machine off, say with --ready what it prints when it is up")

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
+use reveille_cli::enable_method::EnableMethod;
 use reveille_cli::foreign::text::Said;
 use reveille_cli::report::{Outcome, Report};
 use reveille_cli::stack::{Stack, System};
@@ -20,6 +21,7 @@ pub const TESTS: &[(&str, Test)] =
 pub const LONG_TESTS: &[(&str, Test)] = &[
     ("foreign_linux_takes_4_cpus_off_and_on_ten_times", |stand| off_and_on(stand, 4)),
     ("foreign_linux_takes_16_cpus_off_and_on_ten_times", |stand| off_and_on(stand, 16)),
+    ("foreign_linux_comes_up_with_4_cpus_by_spin_table", spin_table),
     ("foreign_linux_says_which_cpu_is_dead", dead),
     ("foreign_xen_comes_up_with_a_linux_above_it", xen),
 ];
@@ -41,7 +43,8 @@ fn comes_up(stand: &Stand, options: &BootOptions) -> Result<Booted, String> {
     let booted = stand.boot(options)?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online")?;
     let report = booted.report()?;
-    booted.expect(report.online_count == options.cpus && report.bringup_ns > 0, "all CPUs are counted and timed")?;
+    let is_timed = report.bringup_ns > 0 || options.enable_method.has_pens();
+    booted.expect(report.online_count == options.cpus && is_timed, "all CPUs are counted and timed")?;
     let all: BTreeSet<u32> = (0..options.cpus).collect();
     let said = Said::new(booted.0.console.lines());
     booted.expect(said.online.first() == Some(&all), "user space should see all CPUs")?;
@@ -74,6 +77,14 @@ fn off_and_on(stand: &Stand, cpus: u32) -> Result<(), String> {
         booted.expect(offs == CYCLES && entries == CYCLES + 1, &complaint)?;
     }
     Ok(())
+}
+
+/// CPUs wait in pens, and cannot go back to them.
+fn spin_table(stand: &Stand) -> Result<(), String> {
+    let booted = comes_up(stand, &BootOptions { enable_method: EnableMethod::SpinTable, ..linux(4) })?;
+    let firmware = firmware(&booted)?;
+    let calls = firmware.calls.iter().filter(|call| call.function == "CPU_ON").count();
+    booted.expect(calls == 0 && firmware.entries.len() == 4, "no CPU is started by a call")
 }
 
 /// A dead CPU: the others come up, and the report has what Linux says of it.

@@ -19,6 +19,7 @@ mod peers;
 mod psci_rows;
 mod raspi3b;
 mod spin_table;
+mod torture;
 mod wide;
 
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         psci_rows::TESTS,
         raspi3b::TESTS,
         spin_table::TESTS,
+        torture::TESTS,
         command::TESTS,
         budgets::TESTS,
         own_kernel::TESTS,
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         peers::LONG_TESTS,
         psci_rows::LONG_TESTS,
         raspi3b::LONG_TESTS,
+        torture::LONG_TESTS,
         wide::LONG_TESTS,
     ]
     .concat();

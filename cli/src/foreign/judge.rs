@@ -1,6 +1,7 @@
 //! What became of a system that is not ours: a report like that of an image of ours, from what firmware recorded and what the
 //! console said, and a verdict.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reveille_trace_format::{ONLINE, Outcome};
@@ -43,7 +44,10 @@ impl Ended {
 pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: &Ended, awaited: bool) -> Report {
     let begin = firmware.entries.iter().find(|entry| entry.cpu == 0);
     let begin_ns = begin.map_or(0, |entry| entry.ns);
-    let cpus: Vec<CpuReport> = firmware.cpus.iter().map(|cpu| self::cpu(cpu, begin_ns, firmware, said)).collect();
+    // What user space above a hypervisor sees are not the machine's CPUs.
+    let listed = said.online.first().filter(|_| name == "linux");
+    let cpus: Vec<CpuReport> =
+        firmware.cpus.iter().map(|cpu| self::cpu(cpu, begin_ns, firmware, said, listed)).collect();
     let of = |is: fn(&CpuReport) -> bool| cpus.iter().filter(|cpu| is(cpu)).map(|cpu| cpu.index).collect::<Vec<_>>();
     let online = of(|cpu| cpu.outcome == Outcome::Online);
     let all = of(|_| true);
@@ -77,13 +81,13 @@ pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: 
 }
 
 /// A CPU as firmware knows it, on the system's own time, and with what the system says of it.
-fn cpu(known: &CpuReport, begin_ns: u64, firmware: &Report, said: &Said) -> CpuReport {
+fn cpu(known: &CpuReport, begin_ns: u64, firmware: &Report, said: &Said, listed: Option<&BTreeSet<u32>>) -> CpuReport {
     let mut cpu = known.clone();
     for event in &mut cpu.events {
         event.ns = event.ns.saturating_sub(begin_ns);
     }
     let complaint = said.complaints.get(&cpu.index);
-    let is_listed = said.online.first().map(|online| online.contains(&cpu.index));
+    let is_listed = listed.map(|online| online.contains(&cpu.index));
     let entered = firmware.entries.iter().any(|entry| entry.cpu == cpu.index);
     if !entered {
         let reason =
@@ -175,6 +179,13 @@ mod tests {
         assert_eq!(report.cpus[2].online_ns(), None);
         let (report, _) = judged(&[0, 1, 2, 3], &["CPU2: refused once", "reveille: online 0-3"], &Ended::Off);
         assert_eq!(report.cpus[2].outcome, Outcome::Online, "who is listed as online is online");
+    }
+
+    #[test]
+    fn what_user_space_above_a_hypervisor_sees_is_not_the_machines() {
+        let console = ["CPU2 never came online", "Brought up 3 CPUs", "reveille: online 0-2"];
+        let report = report("xen", "4.17", &firmware(&[0, 1, 3]), &Said::new(console), &Ended::Off, false);
+        assert_eq!(report.masks.online, [0, 1, 3]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub fn draw(torture: &Torture) -> String {
     let Torture { system, version, cpus, qemu, .. } = torture;
     text.push_str(&format!("\n{system} {version} with {cpus} CPUs on Reveille's firmware, {qemu}.\n"));
     for not_tried in &torture.not_tried {
-        text.push_str(&format!("- {not_tried}.\n"));
+        text.push_str(&format!("\n{not_tried}.\n"));
     }
     text
 }
@@ -52,15 +52,15 @@ mod tests {
             cpus: 4,
             qemu: "QEMU 7".into(),
             trials: vec![trial],
-            not_tried: vec!["off-and-on was not tried".into()],
+            not_tried: vec!["Not tried: lies".into()],
         };
         let text = draw(&torture);
-        assert_eq!(text.lines().count(), 6, "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
         let line = text.lines().nth(2).unwrap();
         assert!(
             line.contains("| came up without it, and said so | CPU2: a \\| b") && line.contains("| 1.2 s"),
             "{line}"
         );
-        assert!(text.ends_with("- off-and-on was not tried.\n"));
+        assert!(text.ends_with("\nNot tried: lies.\n"));
     }
 }
