@@ -1,5 +1,5 @@
 //! Puts a kernel through what firmware and CPUs can do wrong (`reveille torture`): a boot for each [`scenario`], a verdict for each by
-//! [`judge`], and a [`table`] of them.
+//! [`mod@judge`], and a [`table`] of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,11 +94,12 @@ impl TortureOptions {
     /// # Errors
     /// Those of [`BootOptions::check`], [`Error::NoSuchScenario`], [`Error::NothingToTorture`].
     pub fn check(&self) -> Result<(), Error> {
-        self.boot(&Scenario { hotplug: false, ..scenario::all(self.cpus.max(2))[0].clone() }).check()?;
+        self.boot(&Scenario { hotplug: false, ..scenario::all(self.cpus.max(2), self.too_late())[0].clone() })
+            .check()?;
         if self.cpus < 2 {
             return Err(Error::NothingToTorture);
         }
-        let known = scenario::all(self.cpus);
+        let known = scenario::all(self.cpus, self.too_late());
         let unknown = self.scenarios.iter().find(|name| !known.iter().any(|scenario| scenario.name == **name));
         unknown.map_or(Ok(()), |name| {
             let known = known.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -111,7 +112,12 @@ impl TortureOptions {
         let wanted = |scenario: &Scenario| {
             self.scenarios.is_empty() || scenario.name == ALL_WELL || self.scenarios.contains(&scenario.name)
         };
-        scenario::all(self.cpus).into_iter().filter(wanted).collect()
+        scenario::all(self.cpus, self.too_late()).into_iter().filter(wanted).collect()
+    }
+
+    /// When a CPU comes that has been given up: our kernel waits for a second, Linux for five.
+    fn too_late(&self) -> Duration {
+        Duration::from_secs(if self.system == System::Kernel { 3 } else { 8 })
     }
 
     /// What has the system take CPUs off and on.
@@ -130,7 +136,9 @@ impl TortureOptions {
         let stay = match &self.system {
             System::Linux(_) => stay,
             System::Xen(_) => stay.map(|stay| format!("-- {stay}")),
-            System::Kernel | System::Image(_) => None,
+            // It would be gone by then: it takes CPUs down and brings them back, which lasts longer.
+            System::Kernel => stay.and_then(|_| self.hotplug_words()),
+            System::Image(_) => None,
         };
         let hotplug = if scenario.hotplug { self.hotplug_words() } else { None };
         let words: Vec<String> = [self.append.clone(), hotplug, stay].into_iter().flatten().collect();
@@ -295,13 +303,16 @@ mod tests {
 
     #[test]
     fn each_system_is_told_in_its_own_way_to_take_cpus_off_and_to_stay() {
-        let find = |name: &str| scenario::all(4).into_iter().find(|scenario| scenario.name == name).unwrap();
+        let find = |name: &str| {
+            scenario::all(4, Duration::from_secs(8)).into_iter().find(|scenario| scenario.name == name).unwrap()
+        };
         let append = |system: System, name: &str| options(system).boot(&find(name)).append.unwrap();
         assert_eq!(append(System::Linux(None), "off-and-on"), "quiet reveille.cycles=2");
         assert_eq!(append(System::Kernel, "lies"), "quiet reveille.soak=20 reveille.seed=1");
         assert_eq!(append(System::Linux(None), "too-late"), "quiet reveille.stay=8");
         assert_eq!(append(System::Xen(None), "too-late"), "quiet -- reveille.stay=8");
         assert_eq!(append(System::Kernel, "one-dead"), "quiet");
+        assert_eq!(append(System::Kernel, "too-late"), append(System::Kernel, "lies"));
         assert_eq!(options(System::Xen(None)).hotplug_words(), None);
     }
 

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use reveille_sim::fault::{FirmwareFault, FirmwareFaultKind as Kind, PSCI_CODES, Says};
 
-/// How late a CPU is that nobody has given up yet, and one that everybody has.
+/// How late a CPU is that nobody has given up yet.
 const LATE: Duration = Duration::from_millis(200);
-const TOO_LATE: Duration = Duration::from_secs(8);
 /// A CPU_ON that comes sooner than this after the one before is dropped, where calls are.
 const TOO_FAST: Duration = Duration::from_millis(50);
 /// What silicon takes to power a CPU up.
@@ -32,9 +31,9 @@ pub struct Scenario {
 /// The name of the scenario in which nothing goes wrong, which comes first.
 pub const ALL_WELL: &str = "all-well";
 
-/// All scenarios of a machine with `cpus` CPUs.
+/// All scenarios of a machine with `cpus` CPUs. One that comes `too_late` has been given up by then.
 #[must_use]
-pub fn all(cpus: u32) -> Vec<Scenario> {
+pub fn all(cpus: u32, too_late: Duration) -> Vec<Scenario> {
     let victim = if cpus > 2 { 2 } else { 1 };
     let fault = |cpu: u32, kind| FirmwareFault { cpu: Some(cpu as usize), kind };
     let every = |kind| FirmwareFault { cpu: None, kind };
@@ -56,8 +55,8 @@ pub fn all(cpus: u32) -> Vec<Scenario> {
         ),
         scenario("late", "a CPU comes late", vec![fault(victim, Kind::Late(LATE))]),
         Scenario {
-            stay: Some(TOO_LATE),
-            ..scenario("too-late", "a CPU comes when it has been given up", vec![fault(victim, Kind::Late(TOO_LATE))])
+            stay: Some(too_late),
+            ..scenario("too-late", "a CPU comes when it has been given up", vec![fault(victim, Kind::Late(too_late))])
         },
     ];
     scenarios.extend(PSCI_CODES.iter().map(|&(code, number)| {
@@ -102,7 +101,7 @@ mod tests {
     #[test]
     fn scenarios_have_names_of_their_own_and_faults_of_cpus_that_are_there() {
         for cpus in [2, 4, 16] {
-            let scenarios = all(cpus);
+            let scenarios = all(cpus, LATE);
             let names: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
             assert_eq!(names.len(), scenarios.len());
             assert_eq!(scenarios[0].name, ALL_WELL);
@@ -111,6 +110,6 @@ mod tests {
             let cpus = cpus as usize;
             assert!(faults.filter_map(|fault| fault.cpu).all(|cpu| (1..cpus).contains(&cpu)));
         }
-        assert_eq!(all(4).iter().filter(|scenario| scenario.name.starts_with("refused-")).count(), 10);
+        assert_eq!(all(4, LATE).iter().filter(|scenario| scenario.name.starts_with("refused-")).count(), 10);
     }
 }
