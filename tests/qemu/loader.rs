@@ -31,6 +31,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("loader_4_cpus_that_enter_at_once_at_el3", |stand| enter_at_once(stand, cpus(4), 1)),
     ("loader_8_cpus_that_enter_at_once_at_el3", |stand| enter_at_once(stand, at_el2(cpus(8)), 2)),
     ("loader_cpus_that_wait_in_pens", from_pens),
+    ("loader_rows_41_and_46_the_pen_is_reserved_and_all_else_is_not", reserves),
     ("loader_takes_the_path_of_lk", takes_path),
     ("loader_and_kernel_are_stages_of_one_report_and_one_timeline", stages),
     ("loader_on_firmware_of_ours", on_firmware),
@@ -115,6 +116,24 @@ fn from_pens(stand: &Stand) -> Result<(), String> {
         arguments.arguments(|_| ())?,
     )?;
     handed_over(&booted, 4, 1, "spin-table")
+}
+
+/// The pen with all words is what the next stage is told to leave alone; with a CPU that is still in the loader, all of the loader too.
+fn reserves(stand: &Stand) -> Result<(), String> {
+    let left_alone = |booted: &Booted| {
+        let lines = booted.0.console.lines().filter(|line| line.starts_with("The payload leaves"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own = |own: &str| boot(stand, stand.faulty_loader()?, &kernel(stand)?, cpus(4), own);
+    let booted = own("loader.handover=spin-table")?;
+    let lines = left_alone(&booted);
+    booted.expect(lines.len() == 1 && lines[0].ends_with("alone, with the words of 4 CPUs"), &format!("{lines:?}"))?;
+    let booted = own("loader.handover=off")?;
+    booted.expect(left_alone(&booted).is_empty(), "nothing is left that is somebody's")?;
+    let booted = own("loader.leave_ms=500 loader.without=1 loader.silent=2 loader.handover=spin-table")?;
+    let lines = left_alone(&booted);
+    let both = lines.len() == 2 && lines[0].ends_with("of 3 CPUs") && lines[1].ends_with("of 0 CPUs");
+    booted.expect(both, &format!("the pen, and the loader's own memory: {lines:?}"))
 }
 
 /// The report of the loader, which starts nothing.

@@ -17,7 +17,7 @@ use reveille_aarch64::handover::{NextStage, ReleasePen, enter};
 use reveille_runtime::arch::{interrupts, timer};
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::plan::plan;
-use reveille_runtime::{clock, println, thread, trace};
+use reveille_runtime::{clock, devicetree, println, thread, trace};
 use spin::Once;
 
 use crate::lk_main::Loader;
@@ -175,6 +175,8 @@ fn write_devicetree(loader: &Loader, payload: &Payload, departures: &[Departure]
         target.copy_from_nonoverlapping(tree.as_ptr(), tree.len());
         clean_and_invalidate(place.clone());
     }
+    // SAFETY: it was written there just now, whole, and nobody changes it.
+    next_devicetree::tell_reserved(&unsafe { devicetree::at(place.start) }?);
     Ok(place.start)
 }
 

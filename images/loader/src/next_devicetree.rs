@@ -3,12 +3,14 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::memreserve::MemoryReservation;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use dtoolkit::{Node, Property, ToPropertyValue};
 use reveille::handover::Departure;
 use reveille_aarch64::handover::ReleasePen;
 use reveille_runtime::cpus::topology;
+use reveille_runtime::println;
 
 use crate::lk_main::Loader;
 use crate::payload::Payload;
@@ -37,6 +39,17 @@ pub fn build(loader: &Loader, payload: &Payload, cpus: &Cpus<'_>) -> Result<Vec<
     tree.memory_reservations
         .extend(reserved.map(|range| MemoryReservation::new(range.start as u64, range.len() as u64)));
     Ok(tree.to_dtb())
+}
+
+/// Says what the payload, which reads `fdt`, leaves alone, and how many CPUs wait for a word there.
+pub fn tell_reserved(fdt: &Fdt<'_>) {
+    for reservation in fdt.memory_reservations() {
+        let range = reservation.address()..reservation.address() + reservation.size();
+        let word = |node: FdtNode<'_>| node.property("cpu-release-addr")?.value_as::<u64>().ok();
+        let cpus = fdt.find_node("/cpus").into_iter().flat_map(|cpus| cpus.children());
+        let waiting = cpus.filter(|&node| word(node).is_some_and(|word| range.contains(&word))).count();
+        println!("The payload leaves {:#x} to {:#x} alone, with the words of {waiting} CPUs", range.start, range.end);
+    }
 }
 
 fn describe_payload(tree: &mut DeviceTree, payload: &Payload) -> Result<(), &'static str> {
