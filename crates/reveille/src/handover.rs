@@ -21,7 +21,7 @@ use crate::bringup::Plan;
 use crate::cpu::{CpuIndex, MAX_CPUS};
 use crate::method::{CallError, FirmwareState};
 use crate::smp::Smp;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, RacedWord};
 use crate::time::{Instant, Timeout};
 use crate::topology::Cpu;
 
@@ -142,7 +142,7 @@ const WITHDRAWN: u32 = 4;
 
 /// How far each CPU is. Place it in a `static`.
 pub struct Handover {
-    states: [AtomicU32; MAX_CPUS],
+    states: [RacedWord; MAX_CPUS],
     /// What those were refused with that are [`REFUSED`].
     codes: [AtomicU32; MAX_CPUS],
 }
@@ -154,15 +154,15 @@ impl Handover {
         pub fn new() -> Self {
             #[cfg(not(loom))]
             let (states, codes) =
-                ([const { AtomicU32::new(HERE) }; MAX_CPUS], [const { AtomicU32::new(0) }; MAX_CPUS]);
+                ([const { RacedWord::new(HERE) }; MAX_CPUS], [const { AtomicU32::new(0) }; MAX_CPUS]);
             #[cfg(loom)]
             let (states, codes) =
-                (core::array::from_fn(|_| AtomicU32::new(HERE)), core::array::from_fn(|_| AtomicU32::new(0)));
+                (core::array::from_fn(|_| RacedWord::new(HERE)), core::array::from_fn(|_| AtomicU32::new(0)));
             Self { states, codes }
         }
     }
 
-    fn state(&self, cpu: CpuIndex) -> &AtomicU32 {
+    fn state(&self, cpu: CpuIndex) -> &RacedWord {
         &self.states[cpu.get()]
     }
 
@@ -211,9 +211,9 @@ impl Handover {
         self.state(cpu.index).store(ASKED, Ordering::Release);
         match leaver.ask(cpu) {
             Ok(()) => Departure::Silent,
+            // One that has heard it all the same, and is on its way, is waited for.
             Err(error) => {
-                let _ = self.exchange(cpu.index, ASKED, WITHDRAWN);
-                Departure::Unable(error)
+                self.exchange(cpu.index, ASKED, WITHDRAWN).map_or(Departure::Silent, |_| Departure::Unable(error))
             }
         }
     }
