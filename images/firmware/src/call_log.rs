@@ -1,19 +1,22 @@
-//! The log of the next stage's calls and of its CPUs' entries, which it does not notice: they are kept in a ring when they happen, and
+//! The log of the next stage's calls and of its CPUs' entries, which it does not notice: they are kept in a [`ring`] when they happen, and
 //! written as records to the secure UART when nothing has happened for a while, or what is kept is old or much.
 //!
 //! The CPU that is the first to have something kept writes it: its secure timer brings it back to EL3, whatever the next stage does,
 //! which may hang meanwhile. It writes a few at a time.
 
+mod ring;
+
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use psci_server::{Answer, Entry, answer_name, function_name};
+use reveille::MAX_CPUS;
 use reveille_trace_format::{Record, SCHEMA, write_record};
 use spin::Mutex;
 
 use crate::{console, cpus, non_secure, timer};
+use ring::{CAPACITY, Ring};
 
-/// How much is kept.
-const CAPACITY: usize = 4096;
 /// How long nothing has to have happened before it is written.
 const QUIET: Duration = Duration::from_millis(20);
 /// How long it is kept at most, if things go on happening.
@@ -50,48 +53,24 @@ pub struct Call {
     pub faulty: bool,
 }
 
-struct Ring {
-    kept: [Happened; CAPACITY],
-    /// How many were kept and have been taken out, in all.
-    end: usize,
-    begin: usize,
-    /// How many were lost since one was taken out.
-    lost: usize,
-    /// When what is kept is to be written, and by which CPU.
-    due: Option<(u64, usize)>,
-}
-
-const NOTHING: Happened = Happened { ticks: 0, cpu: 0, what: What::Entered(Entry { address: 0, context_id: 0 }) };
-static RING: Mutex<Ring> = Mutex::new(Ring { kept: [NOTHING; CAPACITY], end: 0, begin: 0, lost: 0, due: None });
+static RING: Ring = Ring::new();
 /// Who writes: what is taken out of the ring is written in that order.
 static WRITER: Mutex<()> = Mutex::new(());
+/// When what is kept is to be written, as the counter, and by which CPU, in the lowest bits; 0 where nothing is due.
+static DUE: AtomicU64 = AtomicU64::new(0);
+const CPU_BITS: u32 = MAX_CPUS.trailing_zeros();
+const _: () = assert!(MAX_CPUS.is_power_of_two());
 
-impl Ring {
-    /// Keeps the latest.
-    fn push(&mut self, happened: Happened) {
-        if self.end - self.begin == CAPACITY {
-            self.begin += 1;
-            self.lost += 1;
-        }
-        self.kept[self.end % CAPACITY] = happened;
-        self.end += 1;
-    }
+fn due_at(ticks: u64, cpu: usize) -> u64 {
+    ticks << CPU_BITS | cpu as u64
+}
 
-    fn pop(&mut self) -> Option<(Happened, usize)> {
-        (self.begin < self.end).then(|| {
-            self.begin += 1;
-            (self.kept[(self.begin - 1) % CAPACITY], core::mem::take(&mut self.lost))
-        })
-    }
-
-    /// When more is to be written, if it is not to be now; `None` where nothing is kept.
-    fn next(&self, now: u64) -> Option<u64> {
-        let count = self.end - self.begin;
-        let oldest = self.kept[self.begin % CAPACITY].ticks.saturating_add(timer::ticks_of(OLDEST));
-        let quiet = self.kept[self.end.wrapping_sub(1) % CAPACITY].ticks.saturating_add(timer::ticks_of(QUIET));
-        let much = count >= CAPACITY / 2;
-        (count > 0).then(|| if much { now } else { quiet.min(oldest) })
-    }
+/// When more is to be written; `None` where nothing is kept.
+fn next(now: u64) -> Option<u64> {
+    let (oldest, latest) = RING.times()?;
+    let quiet = latest.saturating_add(timer::ticks_of(QUIET));
+    let late = oldest.saturating_add(timer::ticks_of(OLDEST));
+    Some(if RING.count() >= CAPACITY / 2 { now } else { quiet.min(late) })
 }
 
 /// Tells who runs on which CPUs.
@@ -122,20 +101,23 @@ pub fn entered(cpu: usize, entry: Entry) {
 }
 
 fn keep(happened: Happened) {
-    let mut ring = RING.lock();
-    ring.push(happened);
-    let much = ring.end - ring.begin == CAPACITY / 2;
-    if ring.due.is_none() || much {
-        let wait = if much { Duration::ZERO } else { QUIET };
-        let due = timer::now().saturating_add(timer::ticks_of(wait));
-        ring.due = Some((due, happened.cpu));
+    let cpu = happened.cpu;
+    let much = RING.push(&happened) == CAPACITY / 2;
+    if !much && DUE.load(Ordering::SeqCst) != 0 {
+        return;
+    }
+    let due = timer::now().saturating_add(timer::ticks_of(if much { Duration::ZERO } else { QUIET }));
+    let before = if much { DUE.load(Ordering::SeqCst) } else { 0 };
+    // Who loses here lost to another CPU, which writes.
+    if DUE.compare_exchange(before, due_at(due, cpu), Ordering::SeqCst, Ordering::SeqCst).is_ok() {
         timer::program(due);
     }
 }
 
 /// When `cpu` is to write, if it is to.
 pub fn due(cpu: usize) -> Option<u64> {
-    RING.lock().due.filter(|(_, writer)| *writer == cpu).map(|(due, _)| due)
+    let due = DUE.load(Ordering::SeqCst);
+    (due != 0 && due & (MAX_CPUS as u64 - 1) == cpu as u64).then_some(due >> CPU_BITS)
 }
 
 /// On a CPU whose timer has fired: writes, if it is time to.
@@ -144,32 +126,33 @@ pub fn tick(cpu: usize) {
     if due(cpu).is_none_or(|due| now < due) {
         return;
     }
-    let ready = RING.lock().next(now).is_some_and(|next| next <= now);
-    if ready {
+    if next(now).is_some_and(|next| next <= now) {
         let _writer = WRITER.lock();
         for _ in 0..BATCH {
-            let Some((happened, lost)) = RING.lock().pop() else { break };
+            let Some((happened, lost)) = RING.pop() else { break };
             write_happened(&happened, lost);
         }
     }
-    let mut ring = RING.lock();
+    // Whoever keeps something from here on has it written, or is seen by what follows.
+    DUE.store(0, Ordering::SeqCst);
     let now = timer::now();
-    let soonest = now.saturating_add(timer::ticks_of(PAUSE));
-    ring.due = ring.next(now).map(|next| (next.max(soonest), cpu));
+    if let Some(next) = next(now) {
+        let soonest = now.saturating_add(timer::ticks_of(PAUSE));
+        let due = due_at(next.max(soonest), cpu);
+        // Who loses lost to another CPU, which writes.
+        let _ = DUE.compare_exchange(0, due, Ordering::SeqCst, Ordering::SeqCst);
+    }
 }
 
 /// Writes all that is kept: the machine ends.
 pub fn flush() {
     let _writer = WRITER.lock();
-    loop {
-        let Some((happened, lost)) = RING.lock().pop() else { break };
-        write_happened(&happened, lost);
-    }
+    flush_if_possible();
 }
 
 /// The same with the last words of a CPU, which may have been in the middle of all this.
 pub fn flush_if_possible() {
-    while let Some((happened, lost)) = RING.try_lock().and_then(|mut ring| ring.pop()) {
+    while let Some((happened, lost)) = RING.pop() {
         write_happened(&happened, lost);
     }
 }
