@@ -10,6 +10,7 @@ use crate::boot::BootOptions;
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fault::GivenFault;
+use crate::guests::GuestSpec;
 use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
 use crate::machine::Machine;
@@ -97,6 +98,7 @@ impl BootCommand {
             ("--stack", boot.stack != Stack::default()),
             ("--enable-method", boot.enable_method != EnableMethod::default()),
             ("--hand-over", boot.hand_over.is_some()),
+            ("--guest", !boot.guest.is_empty()),
             ("--initrd", boot.initrd.is_some()),
             ("--ready", boot.ready.is_some()),
             ("--dtb", boot.dtb.is_some()),
@@ -131,8 +133,8 @@ pub struct BootArguments {
     #[arg(long, default_value = "virt", value_name = "NAME")]
     pub machine: String,
     /// The stages to boot: kernel; or firmware and behind a comma kernel, linux, xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, or
-    /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls. A loader before the last stage checks it on
-    /// all CPUs and hands them over
+    /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls. A loader before the rest checks it on all CPUs
+    /// and hands them over; with hypervisor before the last stage, that is its guest 0
     #[arg(long, default_value_t = Stack::default(), value_name = "STAGES")]
     pub stack: Stack,
     /// How many CPUs the machine has
@@ -151,7 +153,10 @@ pub struct BootArguments {
     /// How the boot loader of --stack loader,... hands its CPUs over: switched off, where there is PSCI, or in a pen
     #[arg(long, value_enum)]
     pub hand_over: Option<HandOver>,
-    /// Text to add to the kernel's command line, such as "maxcpus=2"; for the Linux above Xen, behind " -- "
+    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M (may be repeated)
+    #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM")]
+    pub guest: Vec<GuestSpec>,
+    /// Text to add to the kernel's command line, such as "maxcpus=2"; for what is above Xen or our hypervisor, behind " -- "
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub append: Option<String>,
     /// The initrd of a system that is not ours [default: one that says which CPUs are online, and switches the machine off]
@@ -344,6 +349,7 @@ impl BootArguments {
             faults: self.fault.iter().map(GivenFault::firmware).collect::<Result<_, _>>()?,
             enable_method: self.enable_method,
             hand_over: self.hand_over,
+            guests: self.guest.clone(),
             append: self.append.clone(),
             initrd: self.initrd.clone(),
             ready: self.ready.clone(),
@@ -356,7 +362,7 @@ impl BootArguments {
             format: self.format,
             qemu_arguments: self.qemu_arg.clone(),
         };
-        if self.interactive && options.stack.system().is_foreign() {
+        if self.interactive && (options.stack.system().is_foreign() || options.stack.has_hypervisor()) {
             return Err(Error::StackWithout { stack: options.stack, option: "--interactive" });
         }
         if self.interactive {

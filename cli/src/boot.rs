@@ -26,7 +26,8 @@ use crate::console::{Console, ConsoleSink};
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fetch::cache::digest;
-use crate::foreign::launch;
+use crate::foreign::{self, launch};
+use crate::guests::{self, GuestFiles, GuestSpec};
 use crate::hand_over::HandOver;
 pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
@@ -69,6 +70,8 @@ pub struct BootOptions {
     pub enable_method: EnableMethod,
     /// How a boot loader of ours hands its CPUs over; without one, it decides.
     pub hand_over: Option<HandOver>,
+    /// What the hypervisor of ours runs beside the last stage of the stack.
+    pub guests: Vec<GuestSpec>,
     /// Text to add to the kernel's command line.
     pub append: Option<String>,
     /// The initrd of a system that is not ours.
@@ -103,6 +106,7 @@ impl Default for BootOptions {
             faults: Vec::new(),
             enable_method: EnableMethod::default(),
             hand_over: None,
+            guests: Vec::new(),
             append: None,
             initrd: None,
             ready: None,
@@ -187,15 +191,30 @@ impl BootOptions {
             });
         }
         let ours = [("--deadline", self.deadline.is_some()), ("--policy", self.policy != Policy::default())];
-        let others = [("--initrd", self.initrd.is_some()), ("--ready", self.ready.is_some())];
-        let meaningless = if system.is_foreign() { ours } else { others };
+        let initrd = ("--initrd", self.initrd.is_some());
+        let ready = ("--ready", self.ready.is_some());
+        let guests = ("--guest", !self.guests.is_empty());
+        let meaningless = match (self.stack.has_hypervisor(), system.is_foreign()) {
+            // The guests are in the devicetree, and the hypervisor needs a GICv3.
+            (true, true) => vec![ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
+            (true, false) => vec![initrd, ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
+            (false, true) => [&ours[..], &[guests]].concat(),
+            (false, false) => vec![initrd, ready, guests],
+        };
         if let Some((option, _)) = meaningless.into_iter().find(|(_, given)| *given) {
             return without(option);
+        }
+        if self.stack.has_loader() && !self.guests.is_empty() {
+            return without("--guest");
+        }
+        self.guests.iter().filter_map(|guest| guest.system.given()).try_for_each(foreign::image::check)?;
+        if self.stack.has_hypervisor() && self.machine.secure_firmware.is_none() {
+            return Err(Error::NoStack { machine: self.machine.name, stack: self.stack.clone() });
         }
         if let Some(initrd) = self.initrd.as_deref().filter(|initrd| !initrd.is_file()) {
             return Err(Error::Foreign { problem: format!("there is no initrd {}", initrd.display()) });
         }
-        match (launch::entry_level(system), self.entry_level) {
+        match (launch::entry_level(&self.stack), self.entry_level) {
             (Some(only), Some(level)) if level != only => without("--el"),
             _ => Ok(()),
         }
@@ -276,7 +295,7 @@ fn run_with(
 ) -> Result<BootRun, Error> {
     options.check()?;
     let folder = tempfile::tempdir().map_err(|source| Error::FirmwareLog { source })?;
-    let files = files_for(options, image, folder.path())?;
+    let files = files_for(host, options, image, folder.path())?;
     let arguments = qemu::arguments(options, image, &files);
     let command_line = shell_line(&host.qemu.to_string_lossy(), &arguments);
     let mut heard = Heard::new(sink, options.ready.as_ref());
@@ -308,13 +327,18 @@ fn run_with(
 
 /// The files to boot with: what was asked for, and what the machine needs, which is written beside the image. `folder` takes what
 /// is for this run alone.
-fn files_for(options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result<Files, Error> {
+fn files_for(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result<Files, Error> {
     let machine = options.machine;
+    // A boot loader puts guest 0 into memory and into the devicetree itself.
+    let is_written = options.stack.has_hypervisor() && !options.stack.has_loader();
+    let guests = is_written.then(|| guests::files(host, options, image, folder)).transpose()?;
+    let GuestFiles { devicetree: with_guests, modules } = guests.unwrap_or_default();
     let beside = |name: String, bytes: &[u8]| {
         let path = image.flat.with_file_name(name);
         image::replace(&path, bytes).map(|()| path)
     };
     let devicetree = match (&options.devicetree, &machine.description) {
+        _ if is_written => Some(with_guests),
         (Some(devicetree), _) => Some(devicetree.clone()),
         (None, Description::Devicetree(make)) => Some(beside(format!("{}.dtb", machine.name), &make())?),
         (None, Description::Qemu | Description::Firmware) => None,
@@ -329,7 +353,7 @@ fn files_for(options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result
     };
     let firmware_log = options.stack.has_firmware().then(|| folder.join("firmware.log"));
     let payload = if image.loader.is_some() { payload::write(options, image, folder)? } else { Vec::new() };
-    Ok(Files { devicetree, environment, firmware_log, payload })
+    Ok(Files { devicetree, environment, firmware_log, payload, modules })
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.

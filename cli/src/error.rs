@@ -148,6 +148,12 @@ pub enum Error {
         /// What the host says.
         source: io::Error,
     },
+    /// What the guests of the hypervisor need could not be had.
+    #[error("the guests cannot be started: {problem}")]
+    Guests {
+        /// Why.
+        problem: String,
+    },
     /// The machine cannot boot those stages.
     #[error("the machine {machine} cannot boot the stack {stack}")]
     NoStack {

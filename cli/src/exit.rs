@@ -84,6 +84,7 @@ impl From<&Error> for ExitStatus {
             | Error::StackWithout { .. }
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
+            | Error::Guests { .. }
             | Error::OutputPath { .. }
             | Error::ReportRead { .. }
             | Error::QemuRefused { .. }

@@ -94,6 +94,10 @@ pub static FIRMWARE: ImageKind =
 pub static LOADER: ImageKind =
     ImageKind { package: "reveille-loader", architecture: &machine::ARM64, container: Container::Arm64Image };
 
+/// The hypervisor, which runs guests.
+pub static HYPERVISOR: ImageKind =
+    ImageKind { package: "reveille-hypervisor", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// What the bench measures the kernel against.
 pub static YARDSTICK: ImageKind =
     ImageKind { package: "reveille-yardstick", architecture: &machine::ARM64, container: Container::Arm64Image };
@@ -178,12 +182,25 @@ pub fn build_for(host: &Host, machine: &Machine, stack: &Stack, features: &[&str
     let always = machine.firmware.as_ref().map(|firmware| firmware.image);
     let on_request = machine.secure_firmware.as_ref().filter(|_| stack.has_firmware()).map(|firmware| firmware.image);
     let firmware = always.or(on_request).map(|firmware| build(host, firmware, &[])).transpose()?;
-    let image = match stack.system() {
+    let system = match stack.system() {
         System::Kernel => build(host, machine.image, features)?,
         foreign => self::foreign(foreign)?,
     };
+    let image = if stack.has_hypervisor() {
+        BuiltImage { guest: Some(system.flat), initrd: system.initrd, ..build(host, &HYPERVISOR, &[])? }
+    } else {
+        system
+    };
     let loader = stack.has_loader().then(|| build(host, &LOADER, &[])).transpose()?.map(|loader| loader.flat);
     Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), loader, ..image })
+}
+
+/// Has at hand what runs last, by itself.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn of_system(host: &Host, machine: &Machine, system: &System) -> Result<BuiltImage, ImageError> {
+    build_for(host, machine, &system.clone().into(), &[])
 }
 
 /// Has what is not ours at hand: fetched, or where someone gave it.

@@ -24,6 +24,7 @@ pub mod exit;
 pub mod fault;
 pub mod fetch;
 pub mod foreign;
+pub mod guests;
 pub mod hand_over;
 pub mod image;
 pub mod inspect;

@@ -13,6 +13,7 @@ use crate::console::{Line, Splitter};
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::foreign::launch;
+use crate::guests;
 use crate::hand_over::HandOver;
 use crate::image::{BuiltImage, ImageFormat};
 use crate::interrupt;
@@ -25,6 +26,10 @@ const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
 
 /// Where a boot loader of ours finds what it is to start.
 const PAYLOAD: &str = "opt/reveille/";
+
+/// The CPU model where the hypervisor of ours runs: it needs VHE.
+const HYPERVISOR_CPU_MODEL: &str = "cortex-a76";
+
 /// Where firmware of ours finds what it is told.
 const FIRMWARE_WORDS: &str = "opt/reveille/firmware";
 
@@ -46,15 +51,16 @@ pub struct Files {
     pub firmware_log: Option<PathBuf>,
     /// The files of a boot loader's payload, with their names in its folder of fw_cfg.
     pub payload: Vec<(&'static str, PathBuf)>,
+    /// What else is put into memory, and where.
+    pub modules: Vec<(PathBuf, u64)>,
 }
 
-/// QEMU's arguments for a boot.
+/// QEMU's arguments that say what machine it is: the first two name it.
 #[must_use]
-pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Vec<String> {
+pub fn machine_arguments(options: &BootOptions) -> Vec<String> {
     let machine = options.machine;
     let mut qemu_machine = machine.qemu_machine.to_owned();
-    let system = options.stack.system();
-    let entry_level = options.entry_level.or(launch::entry_level(system));
+    let entry_level = options.entry_level.or(launch::entry_level(&options.stack));
     if let Ok(Some(property)) = machine.entry_property(entry_level) {
         qemu_machine = format!("{qemu_machine},{property}");
     }
@@ -62,16 +68,28 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     if let Some(gic) = options.gic.and_then(|version| machine.gic(version).ok()) {
         qemu_machine = format!("{qemu_machine},{}", gic.property);
     }
-    let secure_firmware = machine.secure_firmware(&options.stack, options.gic, options.format).ok().flatten();
-    if let Some(firmware) = secure_firmware {
+    if let Ok(Some(firmware)) = machine.secure_firmware(&options.stack, options.gic, options.format) {
         qemu_machine = format!("{qemu_machine},{}", firmware.properties);
     }
+    let (usual_model, memory) = if options.stack.has_hypervisor() {
+        (HYPERVISOR_CPU_MODEL, guests::machine_memory(&options.guests))
+    } else {
+        (machine.cpu_model, launch::memory(options.stack.system()).unwrap_or(machine.memory).to_owned())
+    };
+    let cpu_model = options.cpu_model.as_deref().unwrap_or(usual_model);
+    let cpus = options.cpus.to_string();
+    ["-machine", &qemu_machine, "-cpu", cpu_model, "-smp", &cpus, "-m", &memory].map(str::to_owned).to_vec()
+}
+
+/// QEMU's arguments for a boot.
+#[must_use]
+pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Vec<String> {
+    let machine = options.machine;
+    let secure_firmware = machine.secure_firmware(&options.stack, options.gic, options.format).ok().flatten();
     let devicetree = files.devicetree.as_deref();
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut arguments: Vec<String> = Vec::new();
+    let mut arguments = machine_arguments(options);
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
-    add(&["-machine", &qemu_machine, "-cpu", options.cpu_model.as_deref().unwrap_or(machine.cpu_model)]);
-    add(&["-smp", &options.cpus.to_string(), "-m", launch::memory(system).unwrap_or(machine.memory)]);
     // Without a NIC, because packages of QEMU without its recommended ones lack the NIC's ROM.
     add(&["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
     machine.without.iter().for_each(|device| add(&[device, "none"]));
@@ -95,6 +113,9 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
         add(&["-kernel", &text(file), "-append", &kernel_command_line(options)]);
         let initrd = options.initrd.as_deref().or(image.initrd.as_deref());
         match &image.guest {
+            Some(_) if options.stack.has_hypervisor() => {
+                files.modules.iter().for_each(|(file, address)| add(&["-device", &loader(file, *address)]));
+            }
             Some(guest) => launch::guest_devices(options.append.as_deref(), guest, initrd)
                 .iter()
                 .for_each(|device| add(&["-device", device])),
@@ -147,15 +168,29 @@ fn loader(file: &Path, address: u64) -> String {
 #[must_use]
 pub fn kernel_command_line(options: &BootOptions) -> String {
     let system = options.stack.system();
+    if options.stack.has_hypervisor() {
+        return hypervisor_command_line(options);
+    }
     if system.is_foreign() {
         return launch::command_line(system, options.append.as_deref());
     }
+    own_command_line(options, options.append.as_deref())
+}
+
+/// What the hypervisor of ours is told.
+#[must_use]
+pub fn hypervisor_command_line(options: &BootOptions) -> String {
+    own_command_line(options, options.append.as_deref().map(|append| launch::split(append).0))
+}
+
+/// What an image of ours is told that brings CPUs up.
+fn own_command_line(options: &BootOptions, append: Option<&str>) -> String {
     let mut words = vec![format!("reveille.policy={}", options.policy)];
     if options.machine.firmware.is_none() && !options.stack.has_firmware() {
         words.insert(0, "reveille.exit=semihosting".to_owned());
     }
     words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
-    words.extend(options.append.clone());
+    words.extend(append.map(str::to_owned).filter(|append| !append.is_empty()));
     words.join(" ")
 }
 

@@ -21,6 +21,8 @@ pub enum Stage {
     Firmware,
     /// A boot loader of ours, which checks the last stage and hands its CPUs over to it: `loader`.
     Loader,
+    /// The hypervisor of ours, at EL2; what runs behind it is its guest 0: `hypervisor`.
+    Hypervisor,
     /// The last stage.
     System(System),
 }
@@ -45,7 +47,8 @@ impl Stage {
         match self {
             Self::Firmware => 0,
             Self::Loader => 1,
-            Self::System(_) => 2,
+            Self::Hypervisor => 2,
+            Self::System(_) => 3,
         }
     }
 }
@@ -104,6 +107,12 @@ impl Stack {
         self.stages.contains(&Stage::Loader)
     }
 
+    /// Whether what runs last is a guest of the hypervisor of ours.
+    #[must_use]
+    pub fn has_hypervisor(&self) -> bool {
+        self.stages.contains(&Stage::Hypervisor)
+    }
+
     /// What runs last.
     #[must_use]
     pub fn system(&self) -> &System {
@@ -129,7 +138,10 @@ impl Stack {
         if !matches!(self.stages.last(), Some(Stage::System(_))) {
             return refused("nothing runs last: add kernel, linux, xen, or the path of an arm64 Image");
         }
-        if system.is_foreign() && !self.has_firmware() {
+        if matches!(system, System::Xen(_)) && self.has_hypervisor() {
+            return refused("a hypervisor is no guest of another");
+        }
+        if system.is_foreign() && !self.has_firmware() && !self.has_hypervisor() {
             return refused("it runs below firmware, which tells what its CPUs do: write firmware before it");
         }
         Ok(())
@@ -180,6 +192,7 @@ impl FromStr for Stack {
             stages.push(match word {
                 "firmware" => Stage::Firmware,
                 "loader" => Stage::Loader,
+                "hypervisor" => Stage::Hypervisor,
                 system => Stage::System(system.parse()?),
             });
             rest = behind;
@@ -190,7 +203,7 @@ impl FromStr for Stack {
 
 /// Whether a word of a stack names a stage, and not a file.
 fn is_stage(word: &str) -> bool {
-    ["firmware", "loader", "kernel", "linux", "xen"].contains(&word)
+    ["firmware", "loader", "hypervisor", "kernel", "linux", "xen"].contains(&word)
 }
 
 impl fmt::Display for System {
@@ -211,6 +224,7 @@ impl fmt::Display for Stack {
             match stage {
                 Stage::Firmware => formatter.write_str("firmware")?,
                 Stage::Loader => formatter.write_str("loader")?,
+                Stage::Hypervisor => formatter.write_str("hypervisor")?,
                 Stage::System(system) => system.fmt(formatter)?,
             }
         }
@@ -242,6 +256,8 @@ mod tests {
             "firmware,xen",
             "loader,kernel",
             "firmware,loader,linux",
+            "hypervisor,kernel",
+            "firmware,hypervisor,linux",
         ] {
             assert_eq!(stack(text).to_string(), text);
         }
@@ -261,12 +277,14 @@ mod tests {
             assert!(refused(order).contains("not in the order"), "{order}");
         }
         assert!(refused("linux").contains("write firmware before it"));
+        assert!(stack("hypervisor,linux").check().is_ok());
+        assert!(refused("hypervisor,firmware,kernel").contains("not in the order"));
+        assert!(refused("hypervisor,xen").contains("no guest of another"));
     }
 
     #[test]
     fn a_word_that_is_no_stage_is_taken_for_a_file_that_is_not_there() {
-        let expected =
-            "there is no file kernl (a stage is firmware, loader, kernel, linux, xen, or the path of an arm64 Image)";
+        let expected = "there is no file kernl (a stage is firmware, loader, hypervisor, kernel, linux, xen, or the path of an arm64 Image)";
         assert_eq!(refused("firmware,kernl"), expected);
         assert_eq!(refused("kernl"), expected);
     }

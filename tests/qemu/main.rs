@@ -11,6 +11,7 @@ mod faults;
 mod firmware;
 mod foreign;
 mod hotplug;
+mod hypervisor;
 mod loader;
 mod malta;
 mod own_kernel;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         firmware::faults::TESTS,
         foreign::TESTS,
         hotplug::TESTS,
+        hypervisor::TESTS,
         loader::TESTS,
         malta::TESTS,
         console::TESTS,
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         firmware::LONG_TESTS,
         foreign::LONG_TESTS,
         hotplug::LONG_TESTS,
+        hypervisor::LONG_TESTS,
         loader::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,

@@ -102,7 +102,8 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot(&self, options: &BootOptions) -> Result<Booted, String> {
-        if options.stack.system().is_foreign() || options.stack.has_loader() {
+        let is_built = options.stack.has_loader() || options.stack.has_hypervisor();
+        if options.stack.system().is_foreign() || is_built {
             return self.boot_image(&self.built(&options.stack, &[])?, options);
         }
         let image = if options.stack.has_firmware() { self.image_under_firmware()? } else { &self.image };

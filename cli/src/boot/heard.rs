@@ -80,7 +80,8 @@ impl<'a> Heard<'a> {
         let mut own = self.assembly.finish_all(machine, timed_out);
         // A loader that refuses is the last stage.
         let was_started = own.last().is_none_or(|loader| loader.passed);
-        let (verdict, mut report) = if system.is_foreign() && was_started {
+        let is_guest = options.stack.has_hypervisor();
+        let (verdict, mut report) = if system.is_foreign() && !is_guest && was_started {
             let said = Said::new(self.console.lines());
             let ended = ended(finished, self.is_ready, &said, firmware.as_ref());
             let awaited = self.ready.is_some();
@@ -96,6 +97,9 @@ impl<'a> Heard<'a> {
                 }
                 None => verdict::judge(finished.ending, limit, report.as_ref()),
             };
+            // The hypervisor goes on when a guest dies.
+            let crash = (system.is_foreign() && is_guest).then(|| Said::new(self.console.lines()).crash).flatten();
+            let verdict = crash.map_or(verdict, Verdict::Died);
             (verdict, report)
         };
         if let Some(report) = &mut report {

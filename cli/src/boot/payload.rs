@@ -33,7 +33,7 @@ pub(super) fn write(
     let mut texts =
         vec![("digests", payload_digests::write(CHUNK, &named)), ("cmdline", qemu::kernel_command_line(options))];
     if image.guest.is_some() {
-        texts.push(("module-cmdline", launch::guest_command_line(options.append.as_deref())));
+        texts.push(("module-cmdline", launch::guest_command_line(options.stack.system(), options.append.as_deref())));
     }
     for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         let path = folder.join(name);

@@ -25,7 +25,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
     let name = path.display();
     let refused = |problem: String| Err(Error::Foreign { problem });
     if !path.is_file() {
-        let hint = "(a stage is firmware, loader, kernel, linux, xen, or the path of an arm64 Image)";
+        let hint = "(a stage is firmware, loader, hypervisor, kernel, linux, xen, or the path of an arm64 Image)";
         return refused(format!("there is no file {name} {hint}"));
     }
     let mut header = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::stack::System;
+use crate::stack::{Stack, System};
 
 /// What the words behind it on Xen's command line are: those of the Linux above it.
 const GUEST_WORDS: &str = " -- ";
@@ -16,10 +16,10 @@ pub fn memory(system: &System) -> Option<&'static str> {
     matches!(system, System::Xen(_)).then_some("1G")
 }
 
-/// The exception level at which a system has to be entered, if it takes one only.
+/// The exception level at which a stack has to be entered, if it takes one only.
 #[must_use]
-pub fn entry_level(system: &System) -> Option<u8> {
-    matches!(system, System::Xen(_)).then_some(2)
+pub fn entry_level(stack: &Stack) -> Option<u8> {
+    (stack.has_hypervisor() || matches!(stack.system(), System::Xen(_))).then_some(2)
 }
 
 /// What a system is told, with what the user adds.
@@ -35,11 +35,15 @@ pub fn command_line(system: &System, append: Option<&str>) -> String {
     [own, append].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// What the Linux above Xen is told, with what the user adds.
+/// What the Linux above Xen is told, or `system` above the hypervisor of ours, with what the user adds.
 #[must_use]
-pub fn guest_command_line(append: Option<&str>) -> String {
+pub fn guest_command_line(system: &System, append: Option<&str>) -> String {
+    let further = append.and_then(|append| split(append).1);
+    if !matches!(system, System::Xen(_)) {
+        return command_line(system, further);
+    }
     let words = "console=hvc0 panic=-1 printk.devkmsg=on";
-    append.and_then(|append| split(append).1).map_or(words.to_owned(), |further| format!("{words} {further}"))
+    further.map_or(words.to_owned(), |further| format!("{words} {further}"))
 }
 
 /// The devices with which QEMU puts the Linux above Xen, and its initrd, into memory and into the devicetree.
@@ -48,14 +52,15 @@ pub fn guest_devices(append: Option<&str>, guest: &Path, initrd: Option<&Path>) 
     // A comma in a property's value is written twice.
     let escaped = |text: &str| text.replace(',', ",,");
     let file = |path: &Path| escaped(&path.to_string_lossy());
-    let words = guest_command_line(append);
+    let words = guest_command_line(&System::Xen(None), append);
     let kernel = format!("guest-loader,addr={GUEST_IMAGE:#x},kernel={},bootargs={}", file(guest), escaped(&words));
     let initrd = initrd.map(|initrd| format!("guest-loader,addr={GUEST_INITRD:#x},initrd={}", file(initrd)));
     [kernel].into_iter().chain(initrd).collect()
 }
 
-/// The words for Xen, and those for the Linux above it.
-fn split(append: &str) -> (&str, Option<&str>) {
+/// The words for the hypervisor, and those for what is above it.
+#[must_use]
+pub fn split(append: &str) -> (&str, Option<&str>) {
     match append.strip_prefix(GUEST_WORDS.trim_start()) {
         Some(guest) => ("", Some(guest)),
         None => append.split_once(GUEST_WORDS).map_or((append, None), |(xen, guest)| (xen, Some(guest))),

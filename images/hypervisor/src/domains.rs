@@ -8,7 +8,7 @@ use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use guest_config::{Configuration, Guest as Asked, Limits};
 use reveille::CpuIndex;
-use reveille_runtime::{console, devicetree, memory, println, thread, trace};
+use reveille_runtime::{clock, console, devicetree, memory, println, thread, trace};
 
 use crate::guest::build::{self, Start};
 use crate::guest::{self, Guest, MAX_VCPUS, devices, output};
@@ -40,7 +40,7 @@ pub fn create(fdt: &Fdt<'_>) -> Guests {
     };
     let configuration = Configuration::read(fdt, &limits);
     if configuration.guests.len() > 1 {
-        output::name_lines();
+        output::expect_several();
     }
     let mut guests = Guests::new();
     let mut homes = cpus.iter().copied().cycle();
@@ -94,9 +94,11 @@ pub fn unpause(fdt: &Fdt<'_>, guests: &Guests) -> Result<(), &'static str> {
     }
     let guest = Arc::clone(guest);
     let hand_over = move || loop {
-        // It waits for a person.
-        if let Ok(byte) = console::wait_for_byte(u64::MAX) {
-            guest.type_byte(byte);
+        // It waits for a person, and looks after what guests print meanwhile.
+        let deadline = if output::are_several() { clock::ticks_after(output::PATIENCE) } else { u64::MAX };
+        match console::wait_for_byte(deadline) {
+            Ok(byte) => guest.type_byte(byte),
+            Err(_) => output::show_begun(),
         }
     };
     thread::spawn("input", CpuIndex::BOOT, hand_over).map(|_| ())

@@ -71,7 +71,7 @@ impl fmt::Display for End {
 
 /// How many guests have begun and not ended.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// A guest crashed, or could not be made.
+/// A guest ended otherwise than by switching itself off, or could not be made.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// A guest that was asked for does not run: the run ends with a status that says so.
@@ -240,7 +240,7 @@ impl Guest {
         output::finish(guest.number);
         let end = End::from_raw(guest.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed);
         println!("Guest {} ({}) {end}", guest.number, guest.name);
-        if end == End::Crashed {
+        if end != End::PoweredOff {
             note_failure();
         }
         if LIVE.fetch_sub(1, Ordering::AcqRel) == 1 || guest.number == 0 {

@@ -1,94 +1,117 @@
-//! What guests print, on the machine's one console. Guest 0 prints as it goes; others line by line, so that two that print at once can
-//! be read. Once there is more than one guest, lines say whose they are.
+//! What guests print, on the machine's one console. A guest that is alone prints as it goes. Of several, each prints line by line, so that
+//! they can be read, and lines say whose they are; what is not the end of a line comes when there has been nothing more for a while.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 
+use reveille_runtime::arch::timer;
 use reveille_runtime::lock::IrqLock;
-use reveille_runtime::{console, print};
+use reveille_runtime::{clock, console, print};
 
 /// The longest line that is kept.
 const LONGEST_LINE: usize = 512;
+/// How long the beginning of a line is kept back.
+pub const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Whether lines say whose they are.
-static NAMED: AtomicBool = AtomicBool::new(false);
+/// Whether there are several guests.
+static SEVERAL: AtomicBool = AtomicBool::new(false);
 
-struct Output {
-    /// Guest 0 is in the middle of a line.
-    in_line: bool,
-    /// It was, and another guest's line has ended its.
-    interrupted: bool,
-    /// The lines that the other guests have begun, by number.
-    lines: Vec<Vec<u8>>,
+/// A line that a guest has begun.
+#[derive(Clone, Default)]
+struct Line {
+    /// What of it is not printed.
+    bytes: Vec<u8>,
+    /// The counter's value at which its last byte came.
+    since: u64,
 }
 
-static OUTPUT: IrqLock<Output> = IrqLock::new(Output { in_line: false, interrupted: false, lines: Vec::new() });
+struct Output {
+    /// By the guest's number.
+    lines: Vec<Line>,
+    /// Whose line the console is in, if it is in one.
+    open: Option<usize>,
+}
 
-/// From here on lines say whose they are.
-pub fn name_lines() {
-    NAMED.store(true, Ordering::Relaxed);
+static OUTPUT: IrqLock<Output> = IrqLock::new(Output { lines: Vec::new(), open: None });
+
+/// From here on there are several guests.
+pub fn expect_several() {
+    SEVERAL.store(true, Ordering::Relaxed);
+}
+
+/// Whether there are.
+pub fn are_several() -> bool {
+    SEVERAL.load(Ordering::Relaxed)
 }
 
 /// A guest prints `byte`.
 pub fn print(guest: usize, byte: u8) {
+    if !are_several() {
+        console::print_bytes(&[byte]);
+        return;
+    }
     let mut output = OUTPUT.lock();
+    let line = output.line(guest);
     match byte {
-        b'\r' => {}
-        byte if guest == 0 => output.print_at_once(byte),
-        b'\n' => output.end_line(guest),
-        byte => {
-            let line = output.line(guest);
-            line.push(byte);
-            if line.len() >= LONGEST_LINE {
-                output.end_line(guest);
-            }
+        b'\r' => return,
+        b'\n' => {
+            output.show(guest);
+            output.end();
+            return;
+        }
+        byte => line.bytes.push(byte),
+    }
+    line.since = timer::ticks();
+    if line.bytes.len() >= LONGEST_LINE {
+        output.show(guest);
+    }
+}
+
+/// Prints what guests have begun and not gone on with.
+pub fn show_begun() {
+    let mut output = OUTPUT.lock();
+    let latest = timer::ticks().saturating_sub(clock::ticks_after(PATIENCE).saturating_sub(timer::ticks()));
+    for guest in 0..output.lines.len() {
+        let line = output.line(guest);
+        if !line.bytes.is_empty() && line.since <= latest {
+            output.show(guest);
         }
     }
 }
 
-/// A guest has ended: what it has not ended of a line is printed.
+/// A guest has ended, and so has its line.
 pub fn finish(guest: usize) {
     let mut output = OUTPUT.lock();
-    if guest == 0 {
-        if output.in_line {
-            output.print_at_once(b'\n');
-        }
-    } else if !output.line(guest).is_empty() {
-        output.end_line(guest);
+    if are_several() && !output.line(guest).bytes.is_empty() {
+        output.show(guest);
     }
+    output.end();
 }
 
 impl Output {
-    fn print_at_once(&mut self, byte: u8) {
-        if core::mem::take(&mut self.interrupted) && byte == b'\n' {
-            return;
-        }
-        if !self.in_line && NAMED.load(Ordering::Relaxed) {
-            print!("(d0) ");
-        }
-        self.in_line = byte != b'\n';
-        if byte == b'\n' {
-            print!("\n");
-        } else {
-            console::print_bytes(&[byte]);
-        }
-    }
-
-    fn line(&mut self, guest: usize) -> &mut Vec<u8> {
+    fn line(&mut self, guest: usize) -> &mut Line {
         if self.lines.len() <= guest {
-            self.lines.resize(guest + 1, Vec::new());
+            self.lines.resize(guest + 1, Line::default());
         }
         &mut self.lines[guest]
     }
 
-    fn end_line(&mut self, guest: usize) {
-        if core::mem::take(&mut self.in_line) {
-            self.interrupted = true;
+    /// Prints what there is of the guest's line, behind what was printed of it.
+    fn show(&mut self, guest: usize) {
+        if self.open != Some(guest) {
+            self.end();
+            print!("(d{guest}) ");
+        }
+        self.open = Some(guest);
+        let bytes = core::mem::take(&mut self.line(guest).bytes);
+        console::print_bytes(&bytes);
+    }
+
+    /// Ends the line that the console is in.
+    fn end(&mut self) {
+        if self.open.take().is_some() {
             print!("\n");
         }
-        let line = core::mem::take(self.line(guest));
-        print!("(d{guest}) ");
-        console::print_bytes(&line);
-        print!("\n");
     }
 }

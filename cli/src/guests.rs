@@ -1,0 +1,232 @@
+//! What runs above the hypervisor of ours: its guests, and what the machine's devicetree says of them (Xen's boot protocol, which the
+//! crate `guest-config` reads and writes).
+//!
+//! QEMU writes its devicetree itself, so it is asked for that first; with the guests added it is given back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::DeviceTree;
+use guest_config::{GUEST_0, Guest, Module, write};
+
+use crate::boot::BootOptions;
+use crate::error::Error;
+use crate::foreign::launch;
+use crate::image::{self, BuiltImage};
+use crate::qemu;
+use crate::setup::Host;
+use crate::stack::System;
+
+/// The memory of guest 0, in MiB, and of another guest where nothing is said.
+const GUEST_0_MEMORY: u64 = 512;
+const GUEST_MEMORY: u64 = 256;
+/// What the machine has beside that of its guests, in MiB: the hypervisor, and what guests begin with.
+const OTHER_MEMORY: u64 = 512;
+/// From where on QEMU puts what guests begin with: clear of the hypervisor and of the devicetree.
+const MODULES: u64 = 0x5000_0000;
+/// To how much they are aligned, in bytes.
+const ALIGNMENT: u64 = 2 << 20;
+/// The most vCPUs that the hypervisor gives a guest.
+const MAX_VCPUS: u32 = 64;
+
+/// A guest beside guest 0, as the command line asks for it: `linux:vcpus=2,memory=256M`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestSpec {
+    /// What runs in it.
+    pub system: System,
+    /// How many vCPUs it has.
+    pub vcpus: u32,
+    /// Its memory, in MiB.
+    pub memory: u64,
+}
+
+impl FromStr for GuestSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (system, wishes) = text.split_once(':').unwrap_or((text, ""));
+        let Ok(system) = system.parse();
+        if matches!(system, System::Xen(_)) {
+            return Err("a hypervisor is no guest of another".into());
+        }
+        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY };
+        for wish in wishes.split(',').filter(|wish| !wish.is_empty()) {
+            let number = |text: &str| text.parse().ok().filter(|&number: &u64| number > 0);
+            match wish.split_once('=') {
+                Some(("vcpus", count)) => {
+                    let count = number(count).filter(|&count| count <= u64::from(MAX_VCPUS));
+                    guest.vcpus = count.ok_or(format!("vcpus is a number from 1 to {MAX_VCPUS}"))? as u32;
+                }
+                Some(("memory", size)) => {
+                    let mebibytes = size.strip_suffix('M').and_then(number);
+                    let size = mebibytes.or_else(|| size.strip_suffix('G').and_then(number)?.checked_mul(1024));
+                    guest.memory = size.filter(|size| size.is_multiple_of(2)).ok_or("memory is even, such as 256M")?;
+                }
+                _ => return Err(format!("{wish} is neither vcpus=N nor memory=NM")),
+            }
+        }
+        Ok(guest)
+    }
+}
+
+impl fmt::Display for GuestSpec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:vcpus={},memory={}M", self.system, self.vcpus, self.memory)
+    }
+}
+
+/// The memory of a machine with these guests beside guest 0, as QEMU writes it.
+#[must_use]
+pub fn machine_memory(guests: &[GuestSpec]) -> String {
+    let further: u64 = guests.iter().map(|guest| guest.memory).sum();
+    format!("{}M", GUEST_0_MEMORY + OTHER_MEMORY + further)
+}
+
+/// How many vCPUs guest 0 has on a machine with so many CPUs.
+#[must_use]
+pub fn guest_0_vcpus(cpus: u32) -> u32 {
+    cpus.min(MAX_VCPUS)
+}
+
+/// What QEMU is given for the guests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestFiles {
+    /// The machine's devicetree.
+    pub devicetree: PathBuf,
+    /// What is where in memory.
+    pub modules: Vec<(PathBuf, u64)>,
+}
+
+/// Where modules lie: each file once.
+#[derive(Default)]
+struct Modules {
+    placed: BTreeMap<PathBuf, Module>,
+    end: u64,
+}
+
+impl Modules {
+    fn place(&mut self, file: &Path) -> Result<Module, Error> {
+        if let Some(module) = self.placed.get(file) {
+            return Ok(*module);
+        }
+        let size = fs::metadata(file).map_err(|error| problem(format!("{}: {error}", file.display())))?.len();
+        let module = Module { address: self.end.max(MODULES), size };
+        self.end = (module.address + size).next_multiple_of(ALIGNMENT);
+        self.placed.insert(file.to_owned(), module);
+        Ok(module)
+    }
+}
+
+fn problem(problem: String) -> Error {
+    Error::Guests { problem }
+}
+
+/// Makes what QEMU is given for the guests of `options`, in `folder`. `image` is the hypervisor's, with what guest 0 runs.
+///
+/// # Errors
+/// QEMU does not say what its machine has, or a file cannot be had.
+pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result<GuestFiles, Error> {
+    let mut modules = Modules::default();
+    let words = launch::guest_command_line(options.stack.system(), options.append.as_deref());
+    let kernel = modules.place(image.guest.as_deref().unwrap_or(&image.flat))?;
+    let ramdisk = options.initrd.as_deref().or(image.initrd.as_deref()).map(|file| modules.place(file)).transpose()?;
+    let mut guests = vec![Guest {
+        name: GUEST_0,
+        vcpus: guest_0_vcpus(options.cpus) as usize,
+        memory: GUEST_0_MEMORY << 10,
+        kernel,
+        ramdisk,
+        bootargs: &words,
+        vpl011: true,
+        spis: None,
+    }];
+    let names: Vec<String> = (1..=options.guests.len()).map(|number| format!("guest{number}")).collect();
+    let bootargs: Vec<String> = options.guests.iter().map(|guest| launch::command_line(&guest.system, None)).collect();
+    for ((spec, name), bootargs) in options.guests.iter().zip(&names).zip(&bootargs) {
+        let image = image::of_system(host, options.machine, &spec.system)?;
+        guests.push(Guest {
+            name,
+            vcpus: spec.vcpus as usize,
+            memory: spec.memory << 10,
+            kernel: modules.place(&image.flat)?,
+            ramdisk: image.initrd.as_deref().map(|file| modules.place(file)).transpose()?,
+            bootargs,
+            vpl011: true,
+            spis: None,
+        });
+    }
+    let bytes = machine_devicetree(host, options, folder)?;
+    let fdt = Fdt::new(&bytes).map_err(|error| problem(format!("QEMU's devicetree: {error}")))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    write(&mut tree, &qemu::hypervisor_command_line(options), &guests);
+    let devicetree = folder.join("guests.dtb");
+    fs::write(&devicetree, tree.to_dtb()).map_err(|error| problem(format!("{}: {error}", devicetree.display())))?;
+    Ok(GuestFiles { devicetree, modules: modules.placed.into_iter().map(|(file, it)| (file, it.address)).collect() })
+}
+
+/// The devicetree that QEMU has for the machine.
+fn machine_devicetree(host: &Host, options: &BootOptions, folder: &Path) -> Result<Vec<u8>, Error> {
+    let file = folder.join("machine.dtb");
+    let mut command = Command::new(&host.qemu);
+    let [flag, machine, rest @ ..] = &qemu::machine_arguments(options)[..] else {
+        return Err(problem("the machine has no name".into()));
+    };
+    command.arg(flag).arg(format!("{machine},dumpdtb={}", file.display())).args(rest);
+    command.args(["-display", "none", "-nic", "none"]).stdin(Stdio::null());
+    let output = command.output().map_err(|error| problem(format!("{}: {error}", host.qemu.display())))?;
+    fs::read(&file).map_err(|_| {
+        problem(format!("QEMU does not say what its machine has: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_read_back_as_they_are_written() {
+        let guest: GuestSpec = "linux:vcpus=2,memory=1G".parse().unwrap();
+        assert_eq!(guest, GuestSpec { system: System::Linux(None), vcpus: 2, memory: 1024 });
+        assert_eq!(guest.to_string().parse(), Ok(guest));
+        let guest: GuestSpec = "kernel".parse().unwrap();
+        assert_eq!((guest.vcpus, guest.memory), (1, GUEST_MEMORY));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_guest_is_said_in_a_sentence() {
+        for (text, sentence) in [
+            ("linux:vcpus=0", "vcpus is a number from 1 to 64"),
+            ("linux:vcpus=65", "vcpus is a number from 1 to 64"),
+            ("linux:memory=17M", "memory is even, such as 256M"),
+            ("linux:memory=256", "memory is even, such as 256M"),
+            ("linux:cpus=2", "cpus=2 is neither vcpus=N nor memory=NM"),
+            ("xen", "a hypervisor is no guest of another"),
+        ] {
+            assert_eq!(text.parse::<GuestSpec>().unwrap_err(), sentence, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_two_guests_lies_in_memory_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+        fs::write(&one, vec![0; 3 << 20]).unwrap();
+        fs::write(&other, [0]).unwrap();
+        let mut modules = Modules::default();
+        let first = modules.place(&one).unwrap();
+        assert_eq!(first, Module { address: MODULES, size: 3 << 20 });
+        assert_eq!(modules.place(&other).unwrap().address, MODULES + (4 << 20));
+        assert_eq!(modules.place(&one).unwrap(), first);
+    }
+
+    #[test]
+    fn a_machine_has_memory_for_all_its_guests() {
+        assert_eq!(machine_memory(&[]), "1024M");
+        assert_eq!(machine_memory(&["linux:memory=512M".parse().unwrap()]), "1536M");
+    }
+}

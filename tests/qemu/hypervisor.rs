@@ -1,0 +1,142 @@
+//! The hypervisor: its own way up, and systems as they are that run as its guests with several vCPUs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reveille_cli::boot::BootOptions;
+use reveille_cli::foreign::text::Said;
+use reveille_cli::stack::Stack;
+use reveille_cli::verdict::Verdict;
+use reveille_system_tests::{Booted, PATIENCE, Stand, path};
+
+use crate::Test;
+
+/// The tests of this module.
+pub const TESTS: &[(&str, Test)] = &[
+    ("hypervisor_takes_the_path_of_xen", path_of_xen),
+    ("hypervisor_runs_the_kernel_with_as_many_vcpus_as_there_are_cpus", kernel),
+    ("hypervisor_runs_debians_linux_with_4_vcpus_that_switches_off", |stand| linux(stand, 4, 4, "").map(drop)),
+    ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
+    ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
+];
+
+/// Those that take long.
+pub const LONG_TESTS: &[(&str, Test)] = &[
+    ("hypervisor_row_26_linux_takes_4_vcpus_off_and_on_ten_times", |stand| off_and_on(stand, 4)),
+    ("hypervisor_runs_two_guests_that_take_vcpus_off_and_on_ten_times", two_guests),
+    ("hypervisor_row_27_vcpus_of_the_kernel_come_and_go_in_hundreds", soak),
+    ("hypervisor_chain_of_firmware_hypervisor_and_linux", chain),
+];
+
+/// How often vCPUs are taken off and on.
+const CYCLES: usize = 10;
+/// On a busy host Linux takes a second to take a CPU down.
+const LONG: Duration = Duration::from_secs(480);
+
+fn options(stack: &str, cpus: u32, guest_words: &str) -> BootOptions {
+    let Ok(stack) = stack.parse::<Stack>();
+    let append = (!guest_words.is_empty()).then(|| format!("-- {guest_words}"));
+    BootOptions { stack, cpus, append, timeout: Some(PATIENCE), ..BootOptions::default() }
+}
+
+/// All CPUs of the machine are the hypervisor's, and Xen's names are passed in their order.
+fn path_of_xen(stand: &Stand) -> Result<(), String> {
+    let guests = vec!["kernel:memory=64M".parse()?];
+    let booted = stand.boot(&BootOptions { guests, ..options("hypervisor,kernel", 4, "") })?;
+    let report = booted.report()?;
+    let hypervisor = report.stage("hypervisor").ok_or_else(|| booted.complaint("the hypervisor should report"))?;
+    booted.expect(hypervisor.online_count == 4 && hypervisor.entry_level == Some(2), "it runs on 4 CPUs at EL2")?;
+    let deviations = path::deviations("xen")?;
+    let paths = path::read("xen")?;
+    booted.expect(paths.len() == 2, "there is a path of the boot CPU, and one of the others")?;
+    let complaints: Vec<String> =
+        paths.iter().flat_map(|path| path::complaints(path, &deviations, hypervisor)).collect();
+    booted.expect(complaints.is_empty(), &complaints.join("\n"))
+}
+
+/// Our own kernel brings its vCPUs up through the hypervisor, and proves them.
+fn kernel(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&options("hypervisor,kernel", 4, ""))?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all vCPUs should be online")?;
+    let report = booted.report()?;
+    let stages: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
+    booted.expect(stages == ["hypervisor", "kernel"], "each stage should have a report")?;
+    booted.expect(report.image == "kernel" && report.entry_level == Some(1), "the kernel runs at EL1")?;
+    booted.expect(report.online_count == 4 && report.passed, "4 vCPUs come up and pass the kernel's proofs")
+}
+
+fn soak(stand: &Stand) -> Result<(), String> {
+    let options = BootOptions { timeout: Some(LONG), ..options("hypervisor,kernel", 4, "reveille.soak=500") };
+    let booted = stand.boot(&options)?;
+    let report = booted.report()?;
+    let proven = report.proofs.iter().find(|proof| proof.name == "soak").is_some_and(|proof| proof.passed);
+    booted.expect(proven && booted.0.verdict == Verdict::AllOnline, "vCPUs should come and go without loss")
+}
+
+/// Linux comes to user space with all its vCPUs, and its end is that of the run.
+fn linux(stand: &Stand, cpus: u32, vcpus: u32, words: &str) -> Result<Booted, String> {
+    let booted = stand.boot(&BootOptions { timeout: Some(LONG), ..options("hypervisor,linux", cpus, words) })?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    let said = Said::new(booted.0.console.lines());
+    booted.expect(said.count == Some(vcpus), "Linux should count its vCPUs")?;
+    let all: BTreeSet<u32> = (0..vcpus).collect();
+    booted.expect(said.online.first() == Some(&all), "user space should see all vCPUs")?;
+    says(&booted, "Guest 0 (guest0) switched itself off")?;
+    Ok(booted)
+}
+
+fn says(booted: &Booted, line: &str) -> Result<(), String> {
+    let said = booted.0.console.lines().any(|said| said.contains(line));
+    booted.expect(said, &format!("the console should say: {line}"))
+}
+
+fn off_and_on(stand: &Stand, cpus: u32) -> Result<(), String> {
+    let booted = linux(stand, cpus, cpus, &format!("reveille.cycles={CYCLES}"))?;
+    let said = Said::new(booted.0.console.lines());
+    let alone = said.online.iter().filter(|online| online.len() == 1).count();
+    booted.expect(alone == CYCLES, &format!("one vCPU should have been alone {CYCLES} times, not {alone} times"))?;
+    let all: BTreeSet<u32> = (0..cpus).collect();
+    booted.expect(said.online.last() == Some(&all), "all vCPUs are there in the end")?;
+    let refused = booted.0.console.lines().find(|line| line.contains(" refuses "));
+    booted.expect(refused.is_none(), &format!("no vCPU should refuse: {refused:?}"))
+}
+
+/// Two Linux at once, with more vCPUs than the machine has CPUs. Their lines say whose they are.
+fn two_guests(stand: &Stand) -> Result<(), String> {
+    let guests = vec!["linux:vcpus=2,memory=256M".parse()?];
+    let words = format!("quiet reveille.cycles={CYCLES}");
+    let options = BootOptions { guests, timeout: Some(LONG), ..options("hypervisor,linux", 4, &words) };
+    let booted = stand.boot(&options)?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    for line in ["(d0) reveille: online 0-3", "(d1) reveille: online 0-1", "Guest 1 (guest1) switched itself off"] {
+        says(&booted, line)?;
+    }
+    let done = booted.0.console.lines().filter(|line| line.starts_with("(d0) reveille: cycle ")).count();
+    booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by guest 0"))
+}
+
+/// Every stage with all CPUs.
+fn chain(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&BootOptions { timeout: Some(LONG), ..options("firmware,hypervisor,linux", 4, "") })?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    let report = booted.report()?;
+    let stages: Vec<(&str, u32)> =
+        report.stages.iter().map(|stage| (stage.image.as_str(), stage.online_count)).collect();
+    booted.expect(stages == [("firmware", 4), ("hypervisor", 4)], &format!("stages come up: {stages:?}"))?;
+    let said = Said::new(booted.0.console.lines());
+    booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")
+}
+
+fn without_vhe(stand: &Stand) -> Result<(), String> {
+    let booted =
+        stand.boot(&BootOptions { cpu_model: Some("cortex-a57".into()), ..options("hypervisor,kernel", 2, "") })?;
+    booted.expect(booted.0.verdict != Verdict::AllOnline, "the run should not go well")?;
+    says(&booted, "has no Virtualization Host Extensions")
+}
+
+/// A Linux without a root file system panics, and resets.
+fn resets(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot(&options("hypervisor,linux", 2, "quiet rdinit=/nothing"))?;
+    booted.expect(matches!(booted.0.verdict, Verdict::Died(_)), "a guest that panics is no success")?;
+    says(&booted, "Guest 0 (guest0) reset itself")
+}
