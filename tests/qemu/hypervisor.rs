@@ -16,6 +16,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("hypervisor_takes_the_path_of_xen", path_of_xen),
     ("hypervisor_runs_the_kernel_with_as_many_vcpus_as_there_are_cpus", kernel),
     ("hypervisor_runs_debians_linux_with_4_vcpus_that_switches_off", |stand| linux(stand, 4, 4, "").map(drop)),
+    ("hypervisor_rows_1_to_35_hold_for_a_guest", rows),
     ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
     ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
 ];
@@ -104,14 +105,17 @@ fn off_and_on(stand: &Stand, cpus: u32) -> Result<(), String> {
 /// Two Linux at once, with more vCPUs than the machine has CPUs. Their lines say whose they are.
 fn two_guests(stand: &Stand) -> Result<(), String> {
     let guests = vec!["linux:vcpus=2,memory=256M".parse()?];
-    let words = format!("quiet reveille.cycles={CYCLES}");
+    let words = format!("reveille.cycles={CYCLES}");
     let options = BootOptions { guests, timeout: Some(LONG), ..options("hypervisor,linux", 4, &words) };
     let booted = stand.boot(&options)?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
-    for line in ["(d0) reveille: online 0-3", "(d1) reveille: online 0-1", "Guest 1 (guest1) switched itself off"] {
-        says(&booted, line)?;
-    }
-    let done = booted.0.console.lines().filter(|line| line.starts_with("(d0) reveille: cycle ")).count();
+    says(&booted, "Guest 1 (guest1) switched itself off")?;
+    let of = |guest: &'static str, what: &'static str| {
+        booted.0.console.lines().filter(move |line| line.starts_with(guest) && line.contains(what)).count()
+    };
+    booted.expect(of("(d0) ", "reveille: online 0-3") > 0, "guest 0 should see 4 vCPUs")?;
+    booted.expect(of("(d1) ", "reveille: online 0-1") > 0, "guest 1 should see 2 vCPUs")?;
+    let done = of("(d0) ", "reveille: cycle ");
     booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by guest 0"))
 }
 
@@ -125,6 +129,15 @@ fn chain(stand: &Stand) -> Result<(), String> {
     booted.expect(stages == [("firmware", 4), ("hypervisor", 4)], &format!("stages come up: {stages:?}"))?;
     let said = Said::new(booted.0.console.lines());
     booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")
+}
+
+/// What a guest can see of the conformance checklist.
+fn rows(stand: &Stand) -> Result<(), String> {
+    let booted = stand.boot_image(&stand.psci_rows_as_guest()?, &options("hypervisor,kernel", 4, ""))?;
+    let proofs = &booted.report()?.proofs;
+    let failed: Vec<_> = proofs.iter().filter(|proof| !proof.passed).collect();
+    booted.expect(proofs.len() == 26 && failed.is_empty(), &format!("every row should hold: {failed:#?}"))?;
+    says(&booted, "Guest 0 (guest0) switched itself off")
 }
 
 fn without_vhe(stand: &Stand) -> Result<(), String> {

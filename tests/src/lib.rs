@@ -202,6 +202,16 @@ impl Stand {
         Ok(built.get_or_init(|| image))
     }
 
+    /// The hypervisor, with the image that calls PSCI row by row as what its guest 0 runs. Built anew each time.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn psci_rows_as_guest(&self) -> Result<BuiltImage, String> {
+        let build = |kind| image::build(&self.host, kind, &[]).map_err(|error| error.to_string());
+        let guest = Some(build(&image::PSCI_ROWS)?.flat);
+        Ok(BuiltImage { guest, ..build(&image::HYPERVISOR)? })
+    }
+
     fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
         image::build_for(&self.host, self.machine, stack, features).map_err(|error| error.to_string())
     }

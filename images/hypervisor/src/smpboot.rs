@@ -168,8 +168,7 @@ fn start_secondary(arrival: Arrival<'_>) -> ! {
     thread::adopt_idle();
     let cpu = arrival.cpu();
     let hw_id = cpus::hw_id(cpu);
-    let ready = identify_cpu().and_then(|()| gic_init_secondary_cpu(hw_id)).and_then(|()| init_timer_interrupt(hw_id));
-    if let Err(reason) = ready {
+    if let Err(reason) = identify_cpu().and_then(|()| gic_init_secondary_cpu(hw_id)) {
         println!("CPU {cpu}: {reason}");
         arrival.fail();
         stop_cpu();
@@ -181,6 +180,9 @@ fn start_secondary(arrival: Arrival<'_>) -> ! {
     }
     SMP.masks.active.insert(cpu);
     trace::instant(name::online, 0);
+    if let Err(reason) = init_timer_interrupt(hw_id) {
+        println!("CPU {cpu}: {reason}");
+    }
     trace::end(name::start_secondary);
     trace::begin(name::idle_loop, 0);
     thread::idle(|| stop_cpu())

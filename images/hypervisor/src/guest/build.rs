@@ -72,6 +72,8 @@ pub fn build(
     };
     let blob = machine.devicetree().map_err(|_| "the guest's devicetree cannot be written")?;
     memory.write(devicetree, &blob)?;
+    // SAFETY: barriers, and an invalidation of the instruction caches: what was written there is about to be executed.
+    unsafe { core::arch::asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
     let guest = Guest::new(number, asked.name, memory, homes.take(vcpus))?;
     Ok((Arc::new(guest), Start { kernel, devicetree }))
 }
