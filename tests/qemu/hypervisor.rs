@@ -26,7 +26,10 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     ("hypervisor_row_26_linux_takes_4_vcpus_off_and_on_ten_times", |stand| off_and_on(stand, 4)),
     ("hypervisor_runs_two_guests_that_take_vcpus_off_and_on_ten_times", two_guests),
     ("hypervisor_row_27_vcpus_of_the_kernel_come_and_go_in_hundreds", soak),
-    ("hypervisor_chain_of_firmware_hypervisor_and_linux", chain),
+    ("hypervisor_chain_of_firmware_hypervisor_and_linux", |stand| chain(stand, &["firmware", "hypervisor"])),
+    ("hypervisor_chain_of_firmware_loader_hypervisor_and_linux", |stand| {
+        chain(stand, &["firmware", "loader", "hypervisor"])
+    }),
 ];
 
 /// How often vCPUs are taken off and on.
@@ -120,13 +123,15 @@ fn two_guests(stand: &Stand) -> Result<(), String> {
 }
 
 /// Every stage with all CPUs.
-fn chain(stand: &Stand) -> Result<(), String> {
-    let booted = stand.boot(&BootOptions { timeout: Some(LONG), ..options("firmware,hypervisor,linux", 4, "") })?;
+fn chain(stand: &Stand, below: &[&str]) -> Result<(), String> {
+    let stack = format!("{},linux", below.join(","));
+    let booted = stand.boot(&BootOptions { timeout: Some(LONG), ..options(&stack, 4, "") })?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
     let report = booted.report()?;
     let stages: Vec<(&str, u32)> =
         report.stages.iter().map(|stage| (stage.image.as_str(), stage.online_count)).collect();
-    booted.expect(stages == [("firmware", 4), ("hypervisor", 4)], &format!("stages come up: {stages:?}"))?;
+    let expected: Vec<(&str, u32)> = below.iter().map(|stage| (*stage, 4)).collect();
+    booted.expect(stages == expected, &format!("every stage should come up: {stages:?}"))?;
     let said = Said::new(booted.0.console.lines());
     booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")
 }

@@ -132,7 +132,7 @@ fn guest_0<'a>(
             None => guest_0_bootargs(chosen)?,
         };
         let guest = Wanted { name: GUEST_0, vcpus, memory, bootargs, vpl011: true, spis: None };
-        guest.with(&modules, cells, limits)
+        guest.with(&modules, linux_initrd(chosen)?, cells, limits)
     };
     Some(guest())
 }
@@ -141,6 +141,14 @@ fn guest_0<'a>(
 fn guest_0_bootargs<'a>(chosen: &FdtNode<'a>) -> Result<&'a str, Reason<'a>> {
     let own = text(chosen, "xen,dom0-bootargs")?;
     Ok(own.or(text(chosen, "bootargs")?).unwrap_or_default())
+}
+
+/// The ramdisk that a boot loader handed over which knows of no modules: `linux,initrd-start` and `linux,initrd-end`.
+fn linux_initrd<'a>(chosen: &FdtNode<'a>) -> Result<Option<(&'a str, Module)>, Reason<'a>> {
+    let (start, end) = (number(chosen, "linux,initrd-start")?, number(chosen, "linux,initrd-end")?);
+    let place = start.zip(end).and_then(|(start, end)| Some((start, end.checked_sub(start)?)));
+    let module = place.filter(|&(_, size)| size > 0).map(|(address, size)| Module { address, size });
+    Ok(module.map(|module| (chosen.name(), module)))
 }
 
 /// A guest that has a node.
@@ -157,7 +165,7 @@ fn domain<'a>(node: &FdtNode<'a>, cells: Cells, limits: &Limits<'_>) -> Result<G
         Some(kernel) => text(kernel, "bootargs")?.unwrap_or_default(),
         None => return Err(Reason::NoKernel),
     };
-    Wanted { name: node.name(), vcpus, memory, bootargs, vpl011, spis }.with(&modules, cells, limits)
+    Wanted { name: node.name(), vcpus, memory, bootargs, vpl011, spis }.with(&modules, None, cells, limits)
 }
 
 /// A property that is one number, of one cell or two.
@@ -231,15 +239,22 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn with(self, modules: &Modules<'a>, cells: Cells, limits: &Limits<'_>) -> Result<Guest<'a>, Reason<'a>> {
-        let in_memory = |node: &FdtNode<'a>| {
-            let module = place(node, cells)?;
+    /// The guest, with its modules. `initrd` is its ramdisk where no module is, and the node that says so.
+    fn with(
+        self,
+        modules: &Modules<'a>,
+        initrd: Option<(&'a str, Module)>,
+        cells: Cells,
+        limits: &Limits<'_>,
+    ) -> Result<Guest<'a>, Reason<'a>> {
+        let in_memory = |(node, module): (&'a str, Module)| {
             let (start, end) = (module.range().start, module.range().end);
             let is_inside = limits.ram.iter().any(|ram| ram.start <= start && end <= ram.end);
-            if is_inside { Ok(module) } else { Err(Reason::ModuleOutsideMemory { node: node.name(), module }) }
+            if is_inside { Ok(module) } else { Err(Reason::ModuleOutsideMemory { node, module }) }
         };
-        let kernel = in_memory(modules.kernel.as_ref().ok_or(Reason::NoKernel)?)?;
-        let ramdisk = modules.ramdisk.as_ref().map(in_memory).transpose()?;
+        let placed = |node: &FdtNode<'a>| Ok((node.name(), place(node, cells)?));
+        let kernel = in_memory(placed(modules.kernel.as_ref().ok_or(Reason::NoKernel)?)?)?;
+        let ramdisk = modules.ramdisk.as_ref().map(placed).transpose()?.or(initrd).map(in_memory).transpose()?;
         let both = kernel.size.saturating_add(ramdisk.map_or(0, |ramdisk| ramdisk.size));
         if both.div_ceil(1024) > self.memory {
             return Err(Reason::ModulesDoNotFit { modules: both, memory: self.memory });

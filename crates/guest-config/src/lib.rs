@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `/chosen`, and each `xen,domain` | modules: `multiboot,module`, more precisely `multiboot,kernel` or `multiboot,ramdisk`; or with Xen 4.4's names `xen,multiboot-module`, `xen,linux-zimage`, `xen,linux-initrd` |
 //! | a module | `reg`, `bootargs` |
-//! | `/chosen` | `xen,xen-bootargs`, `xen,dom0-bootargs`, `bootargs` |
+//! | `/chosen` | `xen,xen-bootargs`, `xen,dom0-bootargs`, `bootargs`; `linux,initrd-start` and `linux,initrd-end`, for guest 0 without a module for its ramdisk |
 //! | a `xen,domain` | `cpus`, `memory` in KiB in one cell or two, `vpl011`, `nr_spis` |
 //! | the hypervisor's own command line | `dom0_max_vcpus=`, `dom0_mem=`, for guest 0 |
 //!

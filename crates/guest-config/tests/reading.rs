@@ -106,6 +106,26 @@ fn what_the_guest_loader_of_qemu_writes_is_guest_0() {
 }
 
 #[test]
+fn a_ramdisk_that_is_handed_over_as_to_linux_is_guest_0s_unless_a_module_is() {
+    let place = [
+        ("linux,initrd-start", cells(&[0, RAMDISK.address as u32])),
+        ("linux,initrd-end", cells(&[(RAMDISK.address + RAMDISK.size) as u32])),
+    ];
+    read(node("chosen", &place, vec![kernel()]), |configuration| {
+        assert_eq!(configuration.guests[0].unwrap().ramdisk, Some(RAMDISK));
+    });
+    let other = Module { address: RAMDISK.address + 0x10_0000, size: 1 };
+    let modules = vec![kernel(), module("multiboot,module\0multiboot,ramdisk", other, None)];
+    read(node("chosen", &place, modules), |configuration| {
+        assert_eq!(configuration.guests[0].unwrap().ramdisk, Some(other));
+    });
+    let outside = [("linux,initrd-start", cells(&[0])), ("linux,initrd-end", cells(&[1]))];
+    read(node("chosen", &outside, vec![kernel()]), |configuration| {
+        assert!(configuration.guests[0].unwrap_err().to_string().contains("chosen"));
+    });
+}
+
+#[test]
 fn modules_have_the_names_of_xen_4_4_or_none_and_then_count_by_order() {
     let old = vec![
         module("xen,linux-initrd\0xen,multiboot-module", RAMDISK, None),
