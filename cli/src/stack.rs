@@ -141,8 +141,8 @@ impl Stack {
         if matches!(system, System::Xen(_)) && self.has_hypervisor() {
             return refused("a hypervisor is no guest of another");
         }
-        if system.is_foreign() && !self.has_firmware() && !self.has_hypervisor() {
-            return refused("it runs below firmware, which tells what its CPUs do: write firmware before it");
+        if system.is_foreign() && !self.has_firmware() && !self.has_loader() && !self.has_hypervisor() {
+            return refused("nothing tells what becomes of its CPUs: write firmware before it, or loader");
         }
         Ok(())
     }
@@ -276,7 +276,8 @@ mod tests {
         {
             assert!(refused(order).contains("not in the order"), "{order}");
         }
-        assert!(refused("linux").contains("write firmware before it"));
+        assert!(refused("linux").contains("write firmware before it, or loader"));
+        assert!(stack("loader,linux").check().is_ok() && stack("loader,xen").check().is_ok());
         assert!(stack("hypervisor,linux").check().is_ok());
         assert!(refused("hypervisor,firmware,kernel").contains("not in the order"));
         assert!(refused("hypervisor,xen").contains("no guest of another"));

@@ -47,6 +47,9 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     ("loader_linux_4_cpus", |stand| linux(stand, 4)),
     ("loader_linux_8_cpus", |stand| linux(stand, 8)),
     ("loader_xen_with_dom0", xen),
+    ("loader_and_linux_are_stages_of_one_report", |stand| foreign_stages(stand, System::Linux(None), "linux")),
+    ("loader_and_xen_are_stages_of_one_report", |stand| foreign_stages(stand, System::Xen(None), "xen")),
+    ("loader_and_an_unknown_image_are_stages_of_one_report", unknown_stages),
 ];
 
 const QUIET: &str = "reveille.exit=semihosting reveille.timeout_ms=10000";
@@ -186,6 +189,43 @@ fn on_firmware(stand: &Stand) -> Result<(), String> {
     booted.expect(names == ["firmware", "loader", "kernel"], &format!("all stages are there: {names:?}"))?;
     let calls = |name: &str| report.stages[0].calls.iter().filter(|call| call.function == name).count();
     booted.expect((calls("CPU_ON"), calls("CPU_OFF")) == (6, 3), "each CPU is started twice, and goes once")
+}
+
+/// The same with a last stage that is not ours: what its CPUs came to is read off its console.
+fn foreign_stages(stand: &Stand, system: System, name: &str) -> Result<(), String> {
+    for manner in [HandOver::Off, HandOver::SpinTable] {
+        let timeout = Some(std::time::Duration::from_secs(240));
+        let stack = Stack::loader(system.clone());
+        let options = BootOptions { stack, hand_over: Some(manner), timeout, ..BootOptions::default() };
+        let booted = stand.boot(&options)?;
+        booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online")?;
+        says(&booted, &format!("(3 CPUs {manner})"))?;
+        two_stages(&booted, name)?;
+    }
+    Ok(())
+}
+
+fn two_stages(booted: &Booted, name: &str) -> Result<(), String> {
+    let report = booted.report()?;
+    booted.expect(report.online_count == 4 && report.asked_count == 4, "all CPUs are counted")?;
+    let names: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
+    booted.expect(names == ["loader", name], &format!("both stages are there: {names:?}"))?;
+    booted.expect(timeline::draw(report).contains("check_chunks"), "the timeline shows what the loader did")
+}
+
+/// An image of which nothing is known is up when it prints what it was said to print.
+fn unknown_stages(stand: &Stand) -> Result<(), String> {
+    let image = debian_linux()?;
+    let name = image.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let options = BootOptions {
+        stack: Stack::loader(System::Image(image)),
+        append: Some("console=ttyAMA0".into()),
+        ready: "Brought up 1 node, 4 CPUs".parse().ok(),
+        ..BootOptions::default()
+    };
+    let booted = stand.boot(&options)?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online")?;
+    two_stages(&booted, &name)
 }
 
 fn tampered(stand: &Stand) -> Result<(), String> {

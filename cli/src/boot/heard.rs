@@ -7,6 +7,7 @@ use reveille_trace_format::PROMPT;
 
 use super::BootOptions;
 use crate::console::{Console, ConsoleSink, Line, Splitter};
+use crate::foreign::behind_loader;
 use crate::foreign::judge::{self, Ended};
 use crate::foreign::text::Said;
 use crate::image::BuiltImage;
@@ -86,8 +87,14 @@ impl<'a> Heard<'a> {
             let ended = ended(finished, self.is_ready, &said, firmware.as_ref());
             let awaited = self.ready.is_some();
             let version = version(system, &image.flat);
-            let report =
-                firmware.as_ref().map(|below| judge::report(system.name(), &version, below, &said, &ended, awaited));
+            let (name, version) = (system.name(), version.as_str());
+            let report = match (&firmware, own.last()) {
+                (Some(below), _) => Some(judge::report(name, version, below, &said, &ended, awaited)),
+                (None, Some(loader)) if !options.stack.has_firmware() => {
+                    Some(behind_loader::report(name, version, loader, &said, &ended, awaited))
+                }
+                _ => None,
+            };
             (judge::verdict(report.as_ref(), &ended, awaited, limit), report)
         } else {
             let report = own.pop();
@@ -146,7 +153,7 @@ fn ended(finished: &Finished, is_ready: bool, said: &Said, firmware: Option<&Rep
         (Some(line), _) => Ended::Crashed(line.clone()),
         _ if is_ready => Ended::Ready,
         (None, Ending::TimedOut) => Ended::TimedOut,
-        (None, Ending::Exited(Some(0))) if called("SYSTEM_OFF") => Ended::Off,
+        (None, Ending::Exited(Some(0))) if firmware.is_none() || called("SYSTEM_OFF") => Ended::Off,
         (None, Ending::Exited(Some(0))) if called("SYSTEM_RESET") => Ended::Reset,
         (None, Ending::Exited(Some(code))) => Ended::Otherwise(format!("QEMU ended with exit code {code}")),
         (None, Ending::Exited(None)) => Ended::Otherwise("a signal ended QEMU".into()),

@@ -15,7 +15,7 @@ use crate::verdict::{self, Verdict};
 pub enum Ended {
     /// It printed what it was to print when it is up.
     Ready,
-    /// It switched the machine off.
+    /// It switched the machine off. Without firmware of ours to tell them apart, also: it reset the machine.
     Off,
     /// It reset the machine.
     Reset,
@@ -118,7 +118,7 @@ pub fn verdict(report: Option<&Report>, ended: &Ended, awaited: bool, limit: Dur
         (Ended::Otherwise(how), _) => died(how),
         (Ended::Reset, _) => died("it reset the machine"),
         (Ended::Off, _) if awaited => died("it switched the machine off before it said that it was up"),
-        (Ended::Off | Ended::Ready, None) => died("the firmware recorded nothing"),
+        (Ended::Off | Ended::Ready, None) => died("no stage of ours recorded anything"),
         (Ended::Off | Ended::Ready, Some(report)) => match verdict::problems(report, 0) {
             problems if problems.is_empty() => Verdict::AllOnline,
             problems => Verdict::NotAllOnline(problems),
