@@ -195,6 +195,9 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let result = if arguments.firmware {
         let bench = bench::firmware::run(&host, options.runs, &mut say)?;
         if arguments.json { in_json(&bench)? } else { bench::firmware::draw(&bench, width()) }
+    } else if arguments.loader {
+        let bench = bench::loader::run(&host, options.runs, &mut say)?;
+        if arguments.json { in_json(&bench)? } else { bench::loader::draw(&bench, width()) }
     } else {
         let bench = bench::run(&host, &options, &mut say)?;
         if arguments.json { in_json(&bench)? } else { bench::table::draw(&bench, width()) }

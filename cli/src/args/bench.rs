@@ -29,6 +29,9 @@ pub struct BenchArguments {
     /// Measure what firmware of ours costs instead, beside the one that QEMU has in itself
     #[arg(long, conflicts_with_all = ["machine", "cpus", "spans", "peer"])]
     pub firmware: bool,
+    /// Measure how long the boot loader checks its payload instead, on one CPU and on two
+    #[arg(long, conflicts_with_all = ["machine", "cpus", "spans", "peer", "firmware"])]
+    pub loader: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
