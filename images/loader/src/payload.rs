@@ -1,5 +1,5 @@
-//! What is to be started: an arm64 Image or an ELF file, an initrd, a module (a hypervisor's first guest), taken from the files of
-//! QEMU's fw_cfg below `opt/reveille/`, each into memory of its own.
+//! What is to be started: an arm64 Image, an initrd, a module (a hypervisor's first guest), taken from the files of QEMU's fw_cfg below
+//! `opt/reveille/`, each into memory of its own.
 
 use alloc::string::String;
 use alloc::vec::Vec;
