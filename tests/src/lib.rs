@@ -115,7 +115,8 @@ impl Stand {
     /// # Errors
     /// The machine could not be started.
     pub fn boot_image(&self, image: &BuiltImage, options: &BootOptions) -> Result<Booted, String> {
-        let run = boot::run(&self.host, image, options, &mut Silent).map_err(|error| error.to_string())?;
+        let patient = BootOptions { timeout: Some(patience(options)), ..options.clone() };
+        let run = boot::run(&self.host, image, &patient, &mut Silent).map_err(|error| error.to_string())?;
         Ok(Booted(run))
     }
 
@@ -257,6 +258,12 @@ impl Stand {
 #[must_use]
 pub fn loaded(file: &Path, address: u64) -> [String; 2] {
     ["-device".into(), format!("loader,file={},addr={address:#x},force-raw=on", file.display())]
+}
+
+/// How long a boot may take that says nothing of it: many times what a person waits for, since a busy host must fail no test.
+fn patience(options: &BootOptions) -> Duration {
+    const TIMES: u32 = 5;
+    options.timeout.unwrap_or_else(|| options.limit() * TIMES)
 }
 
 /// Options for a boot of `virt` with `cpus` CPUs and [`PATIENCE`].
