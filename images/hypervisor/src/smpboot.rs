@@ -3,49 +3,25 @@
 //! Xen brings CPUs up one after the other. Here all are kicked before any is waited for: docs/paths/xen.md.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use dtoolkit::fdt::Fdt;
-use reveille::topology::{Findings, LeftOut};
 use reveille::trace::{Kind, Name};
-use reveille::{
-    Arrival, CallError, ContextId, Cpu, CpuIndex, Event, HwId, Instant, Outcome, Platform, SmpOptions, Summary,
-    Topology,
-};
+use reveille::{Arrival, CallError, ContextId, Cpu, CpuIndex, Event, HwId, Instant, Outcome, Platform, Summary};
 use reveille_aarch64::boot_table::EntryTimes;
 use reveille_aarch64::psci::{Psci, PsciNode};
-use reveille_runtime::arch::cpu_start::{read_fdt, seal_boot_table, write_boot_record};
+use reveille_runtime::arch::cpu_start::{DevicetreeCpus, seal_boot_table, write_boot_record};
 use reveille_runtime::arch::processor::{self, Features};
 use reveille_runtime::arch::{interrupts, power, timer};
 use reveille_runtime::cpus::{self, SMP};
-use reveille_runtime::plan::{self, CpuSource, Methods, Setup, Wishes, plan};
+use reveille_runtime::plan::{self, Methods, Setup, Wishes, plan};
 use reveille_runtime::{clock, interrupt_controller, ipi, per_cpu, println, thread, trace};
 use spin::Once;
 
 use crate::names::name;
 
 static BOOT_CPU: Once<Features> = Once::new();
-
-/// The devicetree, as a source of CPUs.
-struct DevicetreeCpus<'a>(&'a Fdt<'static>);
-
-impl CpuSource for DevicetreeCpus<'_> {
-    const NAME: &'static str = "devicetree";
-
-    fn parse_and_init_cpus(
-        &self,
-        topology: &mut Topology,
-        boot_cpu: HwId,
-        options: &SmpOptions,
-        methods: &Methods,
-        left_out: &mut dyn FnMut(LeftOut<'_>),
-    ) -> Result<Findings, String> {
-        let _span = trace::span(name::dt_smp_init_cpus);
-        read_fdt(self.0, topology, boot_cpu, options, methods, left_out)
-    }
-}
 
 /// Notes the features of the boot CPU, which those of the others are compared with.
 pub fn identify_boot_cpu() {
@@ -59,7 +35,8 @@ pub fn identify_boot_cpu() {
 pub fn smp_init_cpus(fdt: &Fdt<'static>, wishes: &Wishes) -> Result<Setup, &'static str> {
     let _span = trace::span(name::smp_init_cpus);
     let methods = psci_init(fdt)?;
-    Ok(plan::init_cpus(&DevicetreeCpus(fdt), processor::hw_id(), wishes, methods))
+    let cpus = DevicetreeCpus { fdt, reading: Some(name::dt_smp_init_cpus) };
+    Ok(plan::init_cpus(&cpus, processor::hw_id(), wishes, methods))
 }
 
 fn psci_init(fdt: &Fdt<'_>) -> Result<Methods, &'static str> {

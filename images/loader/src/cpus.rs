@@ -9,18 +9,15 @@ use core::time::Duration;
 use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeProperty};
-use reveille::topology::{Findings, LeftOut};
 use reveille::trace::{Kind, Name};
-use reveille::{
-    CallError, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Platform, SmpOptions, Summary, Topology,
-};
+use reveille::{CallError, Cpu, CpuIndex, EnableMethod, Event, Instant, Outcome, Platform, Summary};
 use reveille_aarch64::holding_pen::HoldingPen;
 use reveille_aarch64::psci::Psci;
 use reveille_aarch64::spin_table::SpinTable;
-use reveille_runtime::arch::cpu_start::{self, to_physical};
+use reveille_runtime::arch::cpu_start::{self, DevicetreeCpus, to_physical};
 use reveille_runtime::arch::{memory_map, power, processor, timer};
 use reveille_runtime::cpus::{SMP, topology};
-use reveille_runtime::plan::{self, CpuSource, Methods, Setup, plan};
+use reveille_runtime::plan::{self, Methods, Setup, plan};
 use reveille_runtime::thread::{self, Thread};
 use reveille_runtime::{clock, println, trace};
 use spin::Once;
@@ -33,24 +30,6 @@ use crate::{secondary, start};
 reveille_runtime::per_cpu! {
     /// The thread that each other CPU resumes when it comes up.
     static BOOTSTRAP: Once<Arc<Thread>> = Once::new();
-}
-
-/// The CPUs as the devicetree describes them.
-struct OfCpus<'a>(&'a Fdt<'a>);
-
-impl CpuSource for OfCpus<'_> {
-    const NAME: &'static str = "devicetree";
-
-    fn parse_and_init_cpus(
-        &self,
-        topology: &mut Topology,
-        boot_cpu: HwId,
-        options: &SmpOptions,
-        methods: &Methods,
-        left_out: &mut dyn FnMut(LeftOut<'_>),
-    ) -> Result<Findings, alloc::string::String> {
-        cpu_start::read_fdt(self.0, topology, boot_cpu, options, methods, left_out)
-    }
 }
 
 /// Which CPUs there are, and what they boot from. Whatever starts them, they enter at the loader's one start.
@@ -73,7 +52,8 @@ pub fn mp_init(fdt: &Fdt<'static>, options: &Options) -> Setup {
     } else {
         None
     };
-    plan::init_cpus(&OfCpus(named.as_ref().unwrap_or(fdt)), processor::hw_id(), &options.bring_up, methods)
+    let cpus = DevicetreeCpus { fdt: named.as_ref().unwrap_or(fdt), reading: None };
+    plan::init_cpus(&cpus, processor::hw_id(), &options.bring_up, methods)
 }
 
 /// The devicetree, where every CPU has the method of those which entered at once: QEMU's names PSCI, and there is none.

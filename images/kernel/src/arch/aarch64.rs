@@ -13,16 +13,14 @@ pub mod fault;
 pub mod spans;
 mod spin_table;
 
-use alloc::string::String;
-
 pub use boot_record::write_boot_record;
 use dtoolkit::fdt::Fdt;
-use reveille::topology::{Findings, LeftOut};
-use reveille::{HwId, SmpOptions, Topology};
+use reveille::HwId;
+use reveille_runtime::arch::cpu_start::DevicetreeCpus;
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::{cpu_start, interrupt_controllers, power, processor, timer};
+use reveille_runtime::arch::{interrupt_controllers, power, processor, timer};
 use reveille_runtime::devicetree::Interrupt;
-use reveille_runtime::plan::{CpuSource, Methods, Setup, value};
+use reveille_runtime::plan::{Setup, value};
 use reveille_runtime::{console, devicetree, interrupt_controller, memory, println, trace};
 
 use crate::names::name;
@@ -65,7 +63,8 @@ pub fn setup_arch(arguments: &BootArguments, boot_cpu: HwId) -> Result<(Machine,
         }
         None => {
             let psci = cpu_ops::psci_dt_init(&fdt);
-            smp::smp_init_cpus(&OfCpus(&fdt), boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
+            let cpus = DevicetreeCpus { fdt: &fdt, reading: Some(name::of_parse_and_init_cpus) };
+            smp::smp_init_cpus(&cpus, boot_cpu, &options, cpu_ops::dt_supported_cpu_ops(psci))
         }
     };
     Ok((Machine { fdt }, options, smp))
@@ -105,24 +104,5 @@ impl Machine {
     /// There is none that is known.
     pub fn console_interrupt(&self) -> Result<Interrupt, &'static str> {
         devicetree::console_interrupt(&self.fdt)
-    }
-}
-
-/// The CPUs as the devicetree describes them.
-struct OfCpus<'a>(&'a Fdt<'a>);
-
-impl CpuSource for OfCpus<'_> {
-    const NAME: &'static str = "devicetree";
-
-    fn parse_and_init_cpus(
-        &self,
-        topology: &mut Topology,
-        boot_cpu: HwId,
-        options: &SmpOptions,
-        methods: &Methods,
-        left_out: &mut dyn FnMut(LeftOut<'_>),
-    ) -> Result<Findings, String> {
-        let _span = trace::span(name::of_parse_and_init_cpus);
-        cpu_start::read_fdt(self.0, topology, boot_cpu, options, methods, left_out)
     }
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use dtoolkit::fdt::Fdt;
 use reveille::topology::{FdtOptions, Findings, LeftOut};
+use reveille::trace::Name;
 use reveille::{CpuIndex, HwId, SmpOptions, Topology};
 use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::boot_table::{EntryTimes, Environment, Park, Start};
@@ -14,8 +15,8 @@ use reveille_aarch64::psci::{Conduit, PsciNode, PsciNodeError};
 use spin::Once;
 
 use crate::cpus::{self, SMP};
-use crate::plan::Methods;
-use crate::{per_cpu, println, thread};
+use crate::plan::{CpuSource, Methods};
+use crate::{per_cpu, println, thread, trace};
 
 static BOOT_TABLE: Once<BootTable> = Once::new();
 
@@ -76,19 +77,28 @@ pub fn find_psci(fdt: &Fdt<'_>) -> Option<PsciNode> {
     }
 }
 
-/// Reads the CPUs of the devicetree that `methods` start into `topology`, calling `left_out` for every other.
-///
-/// # Errors
-/// Why none but the boot CPU could be read.
-pub fn read_fdt(
-    fdt: &Fdt<'_>,
-    topology: &mut Topology,
-    boot_cpu: HwId,
-    options: &SmpOptions,
-    methods: &Methods,
-    left_out: &mut dyn FnMut(LeftOut<'_>),
-) -> Result<Findings, String> {
-    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
-    let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.nr_cpus };
-    topology.read_fdt(fdt, &fdt_options, left_out).map_err(|error| error.to_string())
+/// The CPUs as the devicetree describes them.
+pub struct DevicetreeCpus<'a> {
+    /// The devicetree.
+    pub fdt: &'a Fdt<'a>,
+    /// What the followed system calls the reading of it, for the trace.
+    pub reading: Option<Name>,
+}
+
+impl CpuSource for DevicetreeCpus<'_> {
+    const NAME: &'static str = "devicetree";
+
+    fn parse_and_init_cpus(
+        &self,
+        topology: &mut Topology,
+        boot_cpu: HwId,
+        options: &SmpOptions,
+        methods: &Methods,
+        left_out: &mut dyn FnMut(LeftOut<'_>),
+    ) -> Result<Findings, String> {
+        let _span = self.reading.map(trace::span);
+        let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+        let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.nr_cpus };
+        topology.read_fdt(self.fdt, &fdt_options, left_out).map_err(|error| error.to_string())
+    }
 }
