@@ -12,23 +12,15 @@ extern crate alloc;
 mod caller;
 mod rows;
 
-use dtoolkit::fdt::Fdt;
-use reveille::topology::FdtOptions;
-use reveille::{HwId, Topology};
-use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::psci::PsciNode;
 use reveille_runtime::arch::head::BootArguments;
-use reveille_runtime::arch::{interrupts, processor, timer};
-use reveille_runtime::{clock, console, cpus, devicetree, memory, plan, println, report};
-use reveille_trace_format::{Outcome, Record};
-use spin::{Mutex, MutexGuard};
+use reveille_runtime::arch::{cpu_start, interrupts, processor, timer};
+use reveille_runtime::{clock, console, devicetree, memory, plan, println, report};
 
 use crate::caller::{MAILBOXES, Machine, id};
 
 /// How often a CPU is switched off and on where nobody says.
 const CYCLES: u32 = 50;
-
-static TOPOLOGY: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 
 #[unsafe(no_mangle)]
 fn image_main(arguments: BootArguments) -> ! {
@@ -53,7 +45,7 @@ fn run(arguments: &BootArguments) -> Result<(Machine, u64), &'static str> {
     report::boot("psci-rows", env!("CARGO_PKG_VERSION"), processor::hw_id(), Some(arguments.entry_level));
     timer::init(&fdt)?;
     let psci = PsciNode::from_fdt(&fdt).map_err(|_| "there is no PSCI")?;
-    let topology = read_topology(&fdt)?;
+    let topology = cpu_start::read_all(&fdt)?;
     let others = topology.cpus()[1..].iter().map(|cpu| cpu.hw_id.0).collect();
     let machine = Machine { conduit: psci.conduit, level: arguments.entry_level, others };
     if !(4..=MAILBOXES).contains(&topology.cpus().len()) {
@@ -63,38 +55,7 @@ fn run(arguments: &BootArguments) -> Result<(Machine, u64), &'static str> {
     let cycles = plan::value(line, "cycles=").and_then(|count| count.parse().ok()).unwrap_or(CYCLES);
     let wanted = plan::value(line, "rows=");
     let passed = rows::run(&machine, cycles, wanted == Some("hostile"));
-    tell(topology, passed);
+    report::all_online(0, passed);
     let last = if wanted == Some("reset") { id::SYSTEM_RESET } else { id::SYSTEM_OFF };
     Ok((machine, last))
-}
-
-fn read_topology(fdt: &Fdt<'_>) -> Result<&'static Topology, &'static str> {
-    let mut topology = TOPOLOGY.lock();
-    let options =
-        FdtOptions { boot_cpu: processor::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: usize::MAX };
-    let findings = topology.read_fdt(fdt, &options, &mut |_| ()).map_err(|_| "the devicetree has no CPUs")?;
-    if findings.left_out > 0 {
-        return Err("a CPU was left out");
-    }
-    let topology: &'static Topology = MutexGuard::leak(topology);
-    cpus::set_topology(topology);
-    Ok(topology)
-}
-
-fn tell(topology: &Topology, passed: bool) {
-    for cpu in topology.cpus() {
-        console::tell_host(&Record::Cpu {
-            index: cpu.index.get() as u32,
-            hw_id: cpu.hw_id.0,
-            possible: true,
-            present: true,
-            online: true,
-            active: false,
-            outcome: Outcome::Online,
-            reason: None,
-            lost_events: 0,
-        });
-    }
-    let count = topology.cpus().len() as u32;
-    console::tell_host(&Record::Done { asked: count, online: count, prepare_ns: 0, bringup_ns: 0, passed });
 }

@@ -12,13 +12,16 @@ use reveille_aarch64::AFFINITY_MASK;
 use reveille_aarch64::boot_table::{EntryTimes, Environment, Park, Start};
 use reveille_aarch64::entry::BootTable;
 use reveille_aarch64::psci::{Conduit, PsciNode, PsciNodeError};
-use spin::Once;
+use spin::{Mutex, MutexGuard, Once};
 
+use super::processor;
 use crate::cpus::{self, SMP};
 use crate::plan::{CpuSource, Methods};
 use crate::{per_cpu, println, thread, trace};
 
 static BOOT_TABLE: Once<BootTable> = Once::new();
+/// That of images which take all CPUs or none; others have a plan.
+static WHOLE: Mutex<Topology> = Mutex::new(Topology::new(HwId(0)));
 
 /// The image is mapped to itself.
 #[must_use]
@@ -101,4 +104,22 @@ impl CpuSource for DevicetreeCpus<'_> {
         let fdt_options = FdtOptions { boot_cpu, hw_id_mask: AFFINITY_MASK, methods: &names, nr_cpus: options.nr_cpus };
         topology.read_fdt(self.fdt, &fdt_options, left_out).map_err(|error| error.to_string())
     }
+}
+
+/// Reads all CPUs of the devicetree, which PSCI must start, for an image that measures them or calls firmware from them, and takes
+/// all or none. Once.
+///
+/// # Errors
+/// The devicetree has no CPUs, or one that cannot be used.
+pub fn read_all(fdt: &Fdt<'_>) -> Result<&'static Topology, &'static str> {
+    let mut topology = WHOLE.lock();
+    let options =
+        FdtOptions { boot_cpu: processor::hw_id(), hw_id_mask: AFFINITY_MASK, methods: &["psci"], nr_cpus: usize::MAX };
+    let findings = topology.read_fdt(fdt, &options, &mut |left_out| println!("{}: {}", left_out.node, left_out.reason));
+    if findings.map_err(|_| "the devicetree has no CPUs")?.left_out > 0 {
+        return Err("a CPU was left out");
+    }
+    let topology: &'static Topology = MutexGuard::leak(topology);
+    cpus::set_topology(topology);
+    Ok(topology)
 }
