@@ -1,4 +1,4 @@
-//! Runs the models of `loom.rs` and `loom_handover.rs`, which need a build of their own (`--cfg loom`, two CPUs), as part of the ordinary tests.
+//! Runs the models of `loom/`, which need a build of their own (`--cfg loom`, two CPUs), as part of the ordinary tests.
 #![cfg(not(loom))]
 
 use std::env;
@@ -20,17 +20,7 @@ fn rendezvous_and_hand_over_hold_in_every_interleaving() {
     }
     let output = cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "test",
-            "--package",
-            "reveille",
-            "--test",
-            "loom",
-            "--test",
-            "loom_handover",
-            "--locked",
-            "--target-dir",
-        ])
+        .args(["test", "--package", "reveille", "--test", "loom", "--locked", "--target-dir"])
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("loom"))
         .env("RUSTFLAGS", "--cfg loom")
         .env("REVEILLE_MAX_CPUS", "2")
@@ -39,7 +29,7 @@ fn rendezvous_and_hand_over_hold_in_every_interleaving() {
         .expect("cargo could not be run");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success(), "the models failed:\n{text}");
-    for model in ["test row_55_exactly_one_wins", "test a_refusal_comes_with_its_code"] {
+    for model in ["test rendezvous::row_55_exactly_one_wins", "test handover::a_refusal_comes_with_its_code"] {
         assert!(text.contains(model), "the models did not run:\n{text}");
     }
 }

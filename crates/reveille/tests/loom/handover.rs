@@ -1,25 +1,21 @@
-//! The hand-over under every interleaving and every reordering that the memory model allows, with `loom`.
-//!
-//! Run by `loom_models.rs`, which is part of the ordinary tests; the rendezvous is in `loom.rs`. That a CPU was asked travels through
-//! a relaxed atomic here, since what wakes its thread need not order anything.
-#![cfg(loom)]
+//! CPUs that are handed over: each leaves or stays, and the control CPU says which.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use dtoolkit::fdt::Fdt;
-use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::thread;
 use reveille::handover::{Departure, Exit, Handover, Leaver, NotGone};
-use reveille::topology::FdtOptions;
 use reveille::{
-    CallError, ContextId, Cpu, CpuIndex, EnableMethod, FirmwareState, HwId, Instant, Plan, Policy, Smp, SmpOptions,
-    Timeout, Topology,
+    CallError, ContextId, Cpu, CpuIndex, EnableMethod, FirmwareState, Instant, Plan, Policy, Smp, SmpOptions, Timeout,
+    Topology,
 };
+
+use crate::machine::topology;
+use crate::shared::{REUSED, USED};
 
 const DENIED: i32 = -3;
 const NO_ANSWER: CallError = CallError { call: "thread", code: 0, meaning: "no answer" };
@@ -55,9 +51,6 @@ struct Shared {
     /// The CPU's until it is gone, and then the next system's. Relaxed: what is seen there, others have ordered.
     memory: AtomicU32,
 }
-
-const USED: u32 = 8;
-const REUSED: u32 = 9;
 
 impl Exit for Shared {
     fn check(&self, _: &Cpu) -> Result<(), CallError> {
@@ -137,25 +130,6 @@ impl EnableMethod for Method {
     }
 }
 
-/// Two CPUs.
-fn topology() -> Topology {
-    let property = |name: &str, value: &[u8]| DeviceTreeProperty::new(name, value.to_vec()).unwrap();
-    let mut cpus = DeviceTreeNode::new("cpus").unwrap();
-    for id in 0..2u32 {
-        let mut cpu = DeviceTreeNode::new(format!("cpu@{id}")).unwrap();
-        cpu.add_property(property("reg", &id.to_be_bytes()));
-        cpu.add_property(property("enable-method", b"loom\0"));
-        cpus.add_child(cpu);
-    }
-    let mut tree = DeviceTree::new();
-    tree.root.add_child(cpus);
-    let options = FdtOptions { boot_cpu: HwId(0), hw_id_mask: u64::MAX, methods: &["loom"], nr_cpus: 2 };
-    let mut topology = Topology::new(HwId(0));
-    let findings = topology.read_fdt(&Fdt::new(&tree.to_dtb()).unwrap(), &options, &mut |_| ());
-    assert_eq!(findings.unwrap().left_out, 0);
-    topology
-}
-
 /// One hand-over while the CPU leaves: what both sides say of it.
 fn hand_over(topology: &std::sync::Arc<Topology>, manner: Manner) -> (Departure, Left) {
     let shared = Arc::new(Shared {
@@ -200,7 +174,7 @@ fn hand_over(topology: &std::sync::Arc<Topology>, manner: Manner) -> (Departure,
 /// Every pair of what both sides say, in all interleavings.
 fn outcomes(manner: Manner) -> Vec<String> {
     let seen = std::sync::Arc::new(Mutex::new(BTreeSet::new()));
-    let (topology, report) = (std::sync::Arc::new(topology()), seen.clone());
+    let (topology, report) = (std::sync::Arc::from(topology()), seen.clone());
     loom::model(move || {
         let (departure, left) = hand_over(&topology, manner);
         let left = match left {
