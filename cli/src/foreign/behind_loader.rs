@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use reveille_trace_format::Outcome;
 
-use super::judge::Ended;
+use super::judge::{self, Ended};
 use super::text::Said;
-use crate::report::{CpuReport, End, Masks, Proof, Report};
+use crate::report::{CpuReport, Proof, Report};
 
 /// The report of the system called `name`, from the report of the loader that has started it, and from what its console said. It begins
 /// when the loader's last event is over, and its CPUs have no events: nobody could record them.
@@ -16,10 +16,6 @@ pub fn report(name: &str, version: &str, loader: &Report, said: &Said, ended: &E
     // What user space above a hypervisor sees are not the machine's CPUs.
     let listed = said.online.first().filter(|_| name == "linux");
     let cpus: Vec<CpuReport> = loader.cpus.iter().map(|cpu| self::cpu(cpu, said, listed)).collect();
-    let of = |is: fn(&CpuReport) -> bool| cpus.iter().filter(|cpu| is(cpu)).map(|cpu| cpu.index).collect::<Vec<_>>();
-    let (all, online) = (of(|_| true), of(|cpu| cpu.outcome == Outcome::Online));
-    let asked_count = of(|cpu| cpu.outcome != Outcome::NotAsked).len() as u32;
-    let well = ended.is_well(awaited);
     let is_told = listed.is_some() || said.count.is_some();
     let untold = Proof {
         name: "console".into(),
@@ -27,26 +23,9 @@ pub fn report(name: &str, version: &str, loader: &Report, said: &Said, ended: &E
         detail: "the system does not say how many CPUs are online, and no firmware of ours has seen them".into(),
     };
     Report {
-        image: name.to_owned(),
-        image_version: version.to_owned(),
-        end: match ended {
-            Ended::TimedOut => End::TimedOut,
-            _ if well => End::Done,
-            _ => End::Died,
-        },
-        asked_count,
-        // Where it counts fewer, it is to be believed, even if it does not say which are missing.
-        online_count: said.count.map_or(online.len() as u32, |count| count.min(online.len() as u32)),
-        passed: well,
-        masks: Masks { possible: all.clone(), present: all, active: online.clone(), online },
-        prepare_ns: 0,
-        bringup_ns: 0,
-        cpus,
-        left_out: Vec::new(),
         proofs: if is_told { Vec::new() } else { vec![untold] },
         counter_ns: loader.counter_ns.map(|begin| begin + length_ns(loader)),
-        stages: Vec::new(),
-        ..loader.clone()
+        ..judge::behind(loader, name, version, cpus, said, ended, awaited)
     }
 }
 
@@ -82,9 +61,8 @@ fn cpu(known: &CpuReport, said: &Said, listed: Option<&BTreeSet<u32>>) -> CpuRep
 mod tests {
     use std::time::Duration;
 
-    use super::super::judge;
     use super::*;
-    use crate::report::sample;
+    use crate::report::{End, sample};
     use crate::verdict::Verdict;
 
     fn judged(name: &str, console: &[&str], ended: &Ended) -> (Report, Verdict) {

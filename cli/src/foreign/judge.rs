@@ -48,9 +48,26 @@ pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: 
     let listed = said.online.first().filter(|_| name == "linux");
     let cpus: Vec<CpuReport> =
         firmware.cpus.iter().map(|cpu| self::cpu(cpu, begin_ns, firmware, said, listed)).collect();
+    Report {
+        entry_level: begin.map(|entry| entry.level),
+        counter_ns: begin.map(|entry| entry.ns),
+        ..behind(firmware, name, version, cpus, said, ended, awaited)
+    }
+}
+
+/// The report of the system called `name` behind the stage that `known` is the report of: what follows from `cpus`, which is what became
+/// of them, and from what the console said. What is known of the machine stays.
+pub(super) fn behind(
+    known: &Report,
+    name: &str,
+    version: &str,
+    cpus: Vec<CpuReport>,
+    said: &Said,
+    ended: &Ended,
+    awaited: bool,
+) -> Report {
     let of = |is: fn(&CpuReport) -> bool| cpus.iter().filter(|cpu| is(cpu)).map(|cpu| cpu.index).collect::<Vec<_>>();
-    let online = of(|cpu| cpu.outcome == Outcome::Online);
-    let all = of(|_| true);
+    let (all, online) = (of(|_| true), of(|cpu| cpu.outcome == Outcome::Online));
     let well = ended.is_well(awaited);
     Report {
         image: name.to_owned(),
@@ -60,8 +77,7 @@ pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: 
             _ if well => End::Done,
             _ => End::Died,
         },
-        entry_level: begin.map(|entry| entry.level),
-        asked_count: all.len() as u32 - of(|cpu| cpu.outcome == Outcome::NotAsked).len() as u32,
+        asked_count: of(|cpu| cpu.outcome != Outcome::NotAsked).len() as u32,
         // Where it counts fewer, it is to be believed, even if it does not say which are missing.
         online_count: said.count.map_or(online.len() as u32, |count| count.min(online.len() as u32)),
         passed: well,
@@ -71,12 +87,11 @@ pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: 
         cpus,
         left_out: Vec::new(),
         proofs: Vec::new(),
-        counter_ns: begin.map(|entry| entry.ns),
         calls: Vec::new(),
         entries: Vec::new(),
         lost_calls: 0,
         stages: Vec::new(),
-        ..firmware.clone()
+        ..known.clone()
     }
 }
 
