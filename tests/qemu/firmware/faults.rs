@@ -9,7 +9,7 @@ use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
 use reveille_sim::fault::FaultError;
 use reveille_system_tests::Stand;
-use reveille_system_tests::misbehaving::{DEADLINE, Misbehaved, SLACK, Scenario};
+use reveille_system_tests::misbehaving::{DEADLINE, Misbehaved, PSCI_CODES, SLACK, Scenario};
 
 use crate::Test;
 use crate::faults::{OFFLINE, ONLINE};
@@ -94,22 +94,11 @@ fn late(stand: &Stand) -> Result<(), String> {
 }
 
 fn refused(stand: &Stand) -> Result<(), String> {
-    let codes = [
-        (-1, "NOT_SUPPORTED"),
-        (-2, "INVALID_PARAMETERS"),
-        (-3, "DENIED"),
-        (-4, "ALREADY_ON"),
-        (-5, "ON_PENDING"),
-        (-6, "INTERNAL_FAILURE"),
-        (-7, "NOT_PRESENT"),
-        (-8, "DISABLED"),
-        (-9, "INVALID_ADDRESS"),
-        (-77, "unknown code"),
-    ];
-    let faults: Vec<String> = (1..).zip(codes).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
+    let faults: Vec<String> =
+        (1..).zip(PSCI_CODES).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
     let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
     let run = run(stand, 12, &faults, &["show:1", "on:6"])?;
-    for (cpu, (code, name)) in (1..).zip(codes) {
+    for (cpu, (code, name)) in (1..).zip(PSCI_CODES) {
         run.expect_outcome(cpu, Outcome::Failed, &format!("CPU_ON: {name} ({code})"))?;
     }
     run.expect_others_online(&(1..11).collect::<Vec<_>>())?;
