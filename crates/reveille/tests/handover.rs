@@ -14,12 +14,16 @@ use reveille::{
 };
 
 const DENIED: i64 = -3;
+/// How long the control CPU waits.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// What a CPU does that is asked to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Goes,
     IsDenied,
+    /// The same, between the last look at it and the deadline's verdict.
+    IsDeniedAtLast,
     IsSilent,
     /// It answers when the deadline is over.
     IsLate,
@@ -105,7 +109,7 @@ impl Exit for Gone<'_> {
     fn leave(&self, cpu: &Cpu) -> i32 {
         let code = self.0.leave(cpu);
         match self.1.manners[cpu.index.get()] {
-            Manner::IsDenied => code,
+            Manner::IsDenied | Manner::IsDeniedAtLast => code,
             // A thread that ends here stands for a CPU that executes nothing any more.
             _ => std::panic::resume_unwind(Box::new("off")),
         }
@@ -131,7 +135,12 @@ impl Control<'_> {
 
 impl Leaver for Control<'_> {
     fn now(&self) -> Instant {
-        Instant(self.0.now.load(Ordering::Relaxed))
+        let now = self.0.now.load(Ordering::Relaxed);
+        if now >= PATIENCE.as_nanos() as u64 {
+            let is_last = |cpu: &&Cpu| self.0.manners[cpu.index.get()] == Manner::IsDeniedAtLast;
+            self.1.0.0.topology.cpus().iter().filter(is_last).for_each(|cpu| _ = self.leave(cpu));
+        }
+        Instant(now)
     }
 
     fn relax(&self) {
@@ -141,7 +150,7 @@ impl Leaver for Control<'_> {
     fn ask(&self, cpu: &Cpu) -> Result<(), CallError> {
         match self.0.manners[cpu.index.get()] {
             Manner::CannotBeAsked => return Err(CallError { call: "thread", code: 0, meaning: "no stack" }),
-            Manner::IsSilent | Manner::IsLate => {}
+            Manner::IsSilent | Manner::IsLate | Manner::IsDeniedAtLast => {}
             _ => _ = self.leave(cpu),
         }
         Ok(())
@@ -192,7 +201,7 @@ fn hand_over(manners: &[Manner], exit: Option<&dyn Exit>) -> (Vec<Departure>, Ma
         }
         let own = Gone(SwitchOff(plan), &machine);
         let control = Control(&machine, &own);
-        let timeout = Timeout::new(Duration::from_millis(10), Duration::ZERO);
+        let timeout = Timeout::new(PATIENCE, Duration::ZERO);
         let exit = exit.unwrap_or(&own);
         machine.handover.hand_over(&machine.smp, &plan, exit, &control, timeout, &mut departures);
         for cpu in topology.cpus() {
@@ -222,6 +231,13 @@ fn one_that_is_denied_is_named_with_the_code_and_the_others_go() {
     assert_eq!(departures[1..], [Departure::Gone, Departure::Refused(denied), Departure::Gone]);
     assert_eq!(departures[2].to_string(), "could not leave: CPU_OFF: DENIED (-3)");
     assert!(machine.now.load(Ordering::Relaxed) < 10_000_000, "nobody is waited for who has answered");
+}
+
+#[test]
+fn one_that_is_denied_at_the_deadline_is_not_called_missing() {
+    let (departures, _) = hand_over(&[Manner::IsDeniedAtLast], None);
+    let denied = CallError { call: "CPU_OFF", code: DENIED, meaning: "DENIED" };
+    assert_eq!(departures[1], Departure::Refused(denied));
 }
 
 #[test]
