@@ -134,7 +134,7 @@ pub struct BootArguments {
     pub machine: String,
     /// The stages to boot: kernel; or firmware and behind a comma kernel, linux, xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, or
     /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls. A loader before the rest, behind the firmware or
-    /// in its place, checks it on all CPUs and hands them over; with hypervisor before the last stage, that is its guest 0
+    /// in its place, checks it on all CPUs and hands them over, and takes the path of an ELF file too; with hypervisor before the last stage, that is its guest 0
     #[arg(long, default_value_t = Stack::default(), value_name = "STAGES")]
     pub stack: Stack,
     /// How many CPUs the machine has

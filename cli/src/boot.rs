@@ -172,7 +172,8 @@ impl BootOptions {
             if self.machine.secure_firmware.is_none() {
                 return Err(Error::NoStack { machine: self.machine.name, stack: self.stack.clone() });
             }
-            if self.format.is_some() {
+            // What the loader is given in one form or the other is an image of ours.
+            if self.format.is_some() && system.is_foreign() && !self.stack.has_hypervisor() {
                 return without("--format");
             }
         } else if self.hand_over.is_some() {
@@ -207,7 +208,8 @@ impl BootOptions {
         if self.stack.has_loader() && !self.guests.is_empty() {
             return without("--guest");
         }
-        self.guests.iter().filter_map(|guest| guest.system.given()).try_for_each(foreign::image::check)?;
+        let mut given = self.guests.iter().filter_map(|guest| guest.system.given());
+        given.try_for_each(|path| foreign::image::check(path, false))?;
         if self.stack.has_hypervisor() && self.machine.secure_firmware.is_none() {
             return Err(Error::NoStack { machine: self.machine.name, stack: self.stack.clone() });
         }

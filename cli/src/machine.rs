@@ -297,7 +297,8 @@ impl Machine {
         if gic.is_some_and(|version| version != firmware.gic) {
             return Err(Error::StackWithout { stack: stack.clone(), option: "--gic" });
         }
-        if format.is_some_and(|format| format != firmware.format) {
+        // A boot loader in between takes either.
+        if format.is_some_and(|format| format != firmware.format) && !stack.has_loader() {
             return Err(Error::StackWithout { stack: stack.clone(), option: "--format" });
         }
         Ok(Some(firmware))

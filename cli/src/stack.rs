@@ -37,7 +37,7 @@ pub enum System {
     Linux(Option<PathBuf>),
     /// Xen, Debian's or another, with Debian's Linux above it: `xen`, `xen=IMAGE`.
     Xen(Option<PathBuf>),
-    /// An arm64 Image of which nothing is known: its path.
+    /// An arm64 Image of which nothing is known, or behind a boot loader of ours an ELF file: its path.
     Image(PathBuf),
 }
 
@@ -130,7 +130,8 @@ impl Stack {
     pub fn check(&self) -> Result<(), Error> {
         let system = self.system();
         // A name of no stage is taken for a file's: that is what is wrong with it, whatever stands before it.
-        system.given().map_or(Ok(()), foreign::image::check)?;
+        let takes_elf = self.has_loader() && !self.has_hypervisor();
+        system.given().map_or(Ok(()), |path| foreign::image::check(path, takes_elf))?;
         let refused = |problem| Err(Error::StackOrder { stack: self.clone(), problem });
         if !self.stages.windows(2).all(|pair| pair[0].place() < pair[1].place()) {
             return refused("its stages are not in the order in which they run");

@@ -7,7 +7,7 @@ use reveille_cli::report::{Outcome, Report};
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
 use reveille_cli::{fetch, report::End, timeline};
-use reveille_system_tests::payload::{CHUNK, Payload};
+use reveille_system_tests::payload::{self, CHUNK, Payload};
 use reveille_system_tests::pens;
 use reveille_system_tests::{Booted, Stand, cpus, path};
 
@@ -37,6 +37,11 @@ pub const TESTS: &[(&str, Test)] = &[
     ("loader_on_firmware_of_ours", on_firmware),
     ("loader_refuses_what_was_tampered_with_and_names_the_chunk", tampered),
     ("loader_refuses_what_has_no_digests", without_digests),
+    ("loader_moves_an_elf_file_that_is_linked_where_it_lies", elf),
+    ("loader_loads_an_elf_file_where_it_is_linked", linked_elf),
+    ("loader_stack_takes_the_elf_file_of_the_kernel", elf_stack),
+    ("loader_refuses_an_elf_file_that_was_tampered_with_and_names_the_chunk", tampered_elf),
+    ("loader_refuses_an_elf_file_that_cannot_be_loaded", bad_elf),
     ("loader_row_46_names_a_cpu_that_is_denied_or_silent", stays),
     ("loader_goes_on_without_a_cpu_on_request", goes_on_without),
     ("loader_row_12_the_kernel_names_a_cpu_that_is_on_already", already_on),
@@ -245,6 +250,55 @@ fn without_digests(stand: &Stand) -> Result<(), String> {
     arguments.truncate(2);
     let booted = stand.boot_image(stand.loader()?, &BootOptions { qemu_arguments: arguments, ..cpus(2) })?;
     refused(&booted, "Refused: the payload has no digests").map(|_| ())
+}
+
+/// The kernel's ELF file is linked where the loader is.
+fn elf(stand: &Stand) -> Result<(), String> {
+    for manner in ["off", "spin-table"] {
+        let payload = Payload::new(&stand.image().elf, QUIET)?;
+        let booted = boot(stand, stand.loader()?, &payload, cpus(4), &format!("loader.handover={manner}"))?;
+        handed_over(&booted, 4, 1, manner)?;
+        says(&booted, ", not where it is linked")?;
+    }
+    Ok(())
+}
+
+/// The kernel as it would be if it were linked at `address`, and nowhere else.
+fn linked_kernel(stand: &Stand, address: u64) -> Result<Payload, String> {
+    let file = std::fs::read(&stand.image().elf).map_err(|error| error.to_string())?;
+    Payload::of(payload::linked_at(&file, address)?, QUIET)
+}
+
+fn linked_elf(stand: &Stand) -> Result<(), String> {
+    let payload = linked_kernel(stand, 0x5020_0000)?;
+    let booted = boot(stand, stand.loader()?, &payload, at_el2(cpus(4)), "loader.handover=spin-table")?;
+    handed_over(&booted, 4, 2, "spin-table")?;
+    says(&booted, "segments, entered at 0x5020")
+}
+
+/// The command's own way, with the file that has the kernel's symbols.
+fn elf_stack(stand: &Stand) -> Result<(), String> {
+    let stack = "firmware,loader,kernel".parse().unwrap_or_default();
+    let booted = stand.boot(&BootOptions { stack, format: Some(ImageFormat::Elf), ..cpus(4) })?;
+    handed_over(&booted, 4, 1, "off")?;
+    says(&booted, "segments, entered at")
+}
+
+fn tampered_elf(stand: &Stand) -> Result<(), String> {
+    let payload = Payload::new(&stand.image().elf, QUIET)?;
+    let qemu_arguments = payload.arguments(|parts| parts[0].1[3 * CHUNK + 5] ^= 1)?;
+    let booted = stand.boot_image(stand.loader()?, &BootOptions { qemu_arguments, ..cpus(4) })?;
+    refused(&booted, "Refused: kernel: chunk 3 has another digest").map(|_| ())
+}
+
+fn bad_elf(stand: &Stand) -> Result<(), String> {
+    for (address, reason) in [(0x4020_0000, "would lie over the loader"), (0x1000_0000, "is not in memory")] {
+        let payload = linked_kernel(stand, address)?;
+        let booted = boot(stand, stand.loader()?, &payload, cpus(4), "")?;
+        refused(&booted, &format!("Refused: the kernel cannot be loaded: its segment from {address:#x} to"))?;
+        says(&booted, reason)?;
+    }
+    Ok(())
 }
 
 fn with_faults(stand: &Stand, own: &str) -> Result<Booted, String> {

@@ -20,9 +20,17 @@ impl Payload {
     /// # Errors
     /// It cannot be read.
     pub fn new(kernel: &Path, command_line: &str) -> Result<Self, String> {
+        Self::of(read(kernel)?, command_line)
+    }
+
+    /// The same with a kernel that is no file yet.
+    ///
+    /// # Errors
+    /// There is no room for files.
+    pub fn of(kernel: Vec<u8>, command_line: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let payload = Self { folder, parts: Vec::new(), texts: Vec::new() };
-        payload.with_part("kernel", kernel, command_line)
+        let texts = vec![("cmdline".to_owned(), command_line.to_owned())];
+        Ok(Self { folder, parts: vec![("kernel".to_owned(), kernel)], texts })
     }
 
     /// With the file `path` as its part `name`, which is given `command_line`.
@@ -30,10 +38,8 @@ impl Payload {
     /// # Errors
     /// It cannot be read.
     pub fn with_part(mut self, name: &str, path: &Path, command_line: &str) -> Result<Self, String> {
-        let content = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.parts.push((name.to_owned(), content));
-        let text = if name == "kernel" { "cmdline".to_owned() } else { format!("{name}-cmdline") };
-        self.texts.push((text, command_line.to_owned()));
+        self.parts.push((name.to_owned(), read(path)?));
+        self.texts.push((format!("{name}-cmdline"), command_line.to_owned()));
         Ok(self)
     }
 
@@ -56,4 +62,31 @@ impl Payload {
         }
         Ok(arguments)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The ELF file `file`, which is position-independent, as if it were linked at the physical address `address`, and nowhere else.
+///
+/// # Errors
+/// It has no segment to load.
+pub fn linked_at(file: &[u8], address: u64) -> Result<Vec<u8>, String> {
+    const TYPE: usize = 16;
+    const ET_EXEC: u16 = 2;
+    const PHYSICAL_ADDRESS: usize = 24;
+    let field = |place: usize| file.get(place..)?.first_chunk().map(|&bytes| u64::from_le_bytes(bytes));
+    let half = |place: usize| field(place).map(|field| field as usize & 0xffff);
+    let ((first, size), count) = field(32).zip(half(54)).zip(half(56)).ok_or("no ELF file")?;
+    let first = first as usize;
+    let places: Vec<usize> = (0..count).map(|number| first + number * size + PHYSICAL_ADDRESS).collect();
+    let base = places.iter().filter_map(|&place| field(place)).min().ok_or("nothing to load")?;
+    let mut linked = file.to_vec();
+    linked[TYPE..TYPE + 2].copy_from_slice(&ET_EXEC.to_le_bytes());
+    for place in places {
+        let moved = field(place).ok_or("half a header")? - base + address;
+        linked[place..place + 8].copy_from_slice(&moved.to_le_bytes());
+    }
+    Ok(linked)
 }

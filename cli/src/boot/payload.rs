@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::BootOptions;
 use crate::error::Error;
 use crate::foreign::launch;
-use crate::image::{BuiltImage, ImageError};
+use crate::image::{BuiltImage, ImageError, ImageFormat};
 use crate::qemu;
 
 /// The size of the chunks that the loader checks, in bytes: small enough that every CPU has some.
@@ -23,7 +23,8 @@ pub(super) fn write(
 ) -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let failed = |path: &Path, source| Error::Image(ImageError::File { path: path.to_owned(), source });
     let initrd = options.initrd.as_ref().or(image.initrd.as_ref());
-    let parts = [("kernel", Some(&image.flat)), ("initrd", initrd), ("module", image.guest.as_ref())];
+    let kernel = if options.format == Some(ImageFormat::Elf) { &image.elf } else { &image.flat };
+    let parts = [("kernel", Some(kernel)), ("initrd", initrd), ("module", image.guest.as_ref())];
     let mut files: Vec<(&'static str, PathBuf)> =
         parts.into_iter().filter_map(|(name, path)| Some((name, path?.clone()))).collect();
     let contents = files.iter().map(|(_, path)| fs::read(path).map_err(|source| failed(path, source)));

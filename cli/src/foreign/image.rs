@@ -1,27 +1,31 @@
 //! Checks a file that someone wants to boot, before QEMU is started with it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+
+use boot_payload::elf::Program;
 
 use crate::error::Error;
 
 /// The size of an Image's header, and where in it which bytes are.
 const HEADER: u64 = 64;
 const MAGIC: (usize, &[u8]) = (56, b"ARM\x64");
+/// What an ELF file begins with.
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// What other files begin with that people have of their kernels.
 const OTHERS: [(&[u8], &str); 4] = [
-    (b"\x7fELF", "an ELF file (objcopy -O binary makes the flat file)"),
+    (ELF_MAGIC, "an ELF file (objcopy -O binary makes the flat file)"),
     (b"\x1f\x8b", "compressed (gunzip makes the Image)"),
     (b"MZ", "an EFI program (where it is Linux, the Image is in it, compressed)"),
     (b"\x27\x05\x19\x56", "a uImage (the Image is behind its header of 64 bytes)"),
 ];
 
-/// Checks that `path` is an arm64 Image.
+/// Checks that `path` is an arm64 Image, or, for a boot loader that takes one, an ELF file that can be loaded.
 ///
 /// # Errors
 /// [`Error::Foreign`].
-pub fn check(path: &Path) -> Result<(), Error> {
+pub fn check(path: &Path, takes_elf: bool) -> Result<(), Error> {
     let name = path.display();
     let refused = |problem: String| Err(Error::Foreign { problem });
     if !path.is_file() {
@@ -35,6 +39,11 @@ pub fn check(path: &Path) -> Result<(), Error> {
     let (place, magic) = MAGIC;
     if header.get(place..).is_some_and(|rest| rest.starts_with(magic)) {
         return Ok(());
+    }
+    if takes_elf && header.starts_with(ELF_MAGIC) {
+        let file = fs::read(path).map_err(|error| error.to_string());
+        let read = file.and_then(|file| Program::read(&file).map(drop).map_err(|error| error.to_string()));
+        return read.or_else(|problem| refused(format!("{name} cannot be loaded: {problem}")));
     }
     let other = OTHERS.iter().find(|(begin, _)| header.starts_with(begin));
     refused(match other {
@@ -53,7 +62,7 @@ mod tests {
         let file = folder.path().join("kernel");
         let refused = |content: &[u8]| {
             std::fs::write(&file, content).unwrap();
-            check(&file).map_err(|error| error.to_string())
+            check(&file, false).map_err(|error| error.to_string())
         };
         let mut image = [0; 64];
         image[56..60].copy_from_slice(b"ARM\x64");
@@ -71,6 +80,17 @@ mod tests {
             let refused = refused(content).unwrap_err();
             assert!(refused.contains(expected) && refused.lines().count() == 1, "{refused}");
         }
-        assert!(check(folder.path()).unwrap_err().to_string().starts_with("there is no file"));
+        assert!(check(folder.path(), false).unwrap_err().to_string().starts_with("there is no file"));
+    }
+    #[test]
+    fn an_elf_file_is_taken_where_a_loader_can_load_it_and_refused_with_the_reason_where_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kernel");
+        std::fs::write(&file, b"\x7fELF\x02\x01\x01").unwrap();
+        let refused = check(&file, true).unwrap_err().to_string();
+        assert!(refused.contains("cannot be loaded: it cannot be read as an ELF file"), "{refused}");
+        // This very test is a program for the host.
+        let own = check(&std::env::current_exe().unwrap(), true).unwrap_err().to_string();
+        assert!(own.contains("cannot be loaded: it is") && own.lines().count() == 1, "{own}");
     }
 }

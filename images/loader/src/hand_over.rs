@@ -25,6 +25,7 @@ use crate::names::name;
 use crate::next_devicetree::{self, Cpus};
 use crate::options::Manner;
 use crate::payload::Payload;
+use crate::payload::program::Program;
 use crate::report::Report;
 use crate::secondary;
 
@@ -91,11 +92,16 @@ impl Leaver for Control {
     }
 }
 
-/// Hands the CPUs over to `payload`. Returns only where that cannot be.
+/// Hands the CPUs over to `payload`, whose kernel is `program`. Returns only where that cannot be.
 ///
 /// # Errors
 /// The CPUs that stay, by their names, or what else is in the way.
-pub fn hand_over(loader: &Loader, payload: &Arc<Payload>, report: &mut Report) -> Result<Infallible, String> {
+pub fn hand_over(
+    loader: &Loader,
+    payload: &Arc<Payload>,
+    program: &Program,
+    report: &mut Report,
+) -> Result<Infallible, String> {
     report.tell_cpus();
     let (devicetree, detail) = {
         let _span = trace::span(name::hand_over);
@@ -108,7 +114,7 @@ pub fn hand_over(loader: &Loader, payload: &Arc<Payload>, report: &mut Report) -
     };
     report.proof("hand-over", true, detail);
     report.end(true);
-    start(loader, payload, devicetree)
+    start(loader, payload, program, devicetree)
 }
 
 /// Has every other CPU leave: what became of each.
@@ -180,17 +186,17 @@ fn write_devicetree(loader: &Loader, payload: &Payload, departures: &[Departure]
     Ok(place.start)
 }
 
-/// Enters the payload: nothing of the loader is in a cache any more, and nothing interrupts.
-fn start(loader: &Loader, payload: &Payload, devicetree: usize) -> ! {
+/// Enters `program`: nothing of the loader is in a cache any more, and nothing interrupts.
+fn start(loader: &Loader, payload: &Payload, program: &Program, devicetree: usize) -> ! {
     let _masked = interrupts::mask();
     secondary::silence();
-    let next = NextStage { entry: payload.entry as u64, argument: devicetree as u64, level: loader.level };
+    let next = NextStage { entry: program.entry as u64, argument: devicetree as u64, level: loader.level };
     let own = loader.layout.own();
     // SAFETY: all of this is mapped, and what is written afterwards is registers'. The other CPUs have left, or what they use stays
     // theirs. Every CPU came in by the loader's start. The payload was checked.
     unsafe {
-        for part in &payload.parts {
-            clean_and_invalidate(part.place.clone());
+        for written in payload.parts.iter().map(|part| &part.place).chain(&program.segments) {
+            clean_and_invalidate(written.clone());
         }
         enter(&next, own)
     }

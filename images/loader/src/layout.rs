@@ -17,6 +17,7 @@ use reveille_runtime::memory::Ranges;
 /// The most that the loader takes for itself behind its image, in bytes. It takes a quarter of the memory at most.
 const ZONE: usize = 128 << 20;
 const MIB: usize = 1 << 20;
+const NO_ROOM: &str = "the machine has too little memory";
 
 /// The memory that the loader has, and what of the rest is taken.
 pub struct Layout {
@@ -52,26 +53,66 @@ impl Layout {
         self.own.clone()
     }
 
-    /// Takes `size` bytes that nobody has, at a multiple of `alignment` and `offset` bytes.
+    /// The machine's memory.
+    pub fn ram(&self) -> &[Range<usize>] {
+        self.ram.as_slice()
+    }
+
+    /// What of it is somebody's, by now.
+    pub fn taken(&self) -> Ranges {
+        self.taken.lock().clone()
+    }
+
+    /// Takes the lowest `size` bytes that nobody has, at a multiple of `alignment` and `offset` bytes.
     ///
     /// # Errors
     /// There is no room.
     pub fn take(&self, size: usize, alignment: usize, offset: usize) -> Result<Range<usize>, &'static str> {
         let mut taken = self.taken.lock();
-        let starts = self.ram.as_slice().iter().map(|region| region.start);
+        let starts = self.ram().iter().map(|region| region.start);
         let starts = starts.chain(taken.as_slice().iter().map(|taken| taken.end));
         let place = starts
             .filter_map(|start| {
                 let start = start.checked_next_multiple_of(alignment)?.checked_add(offset)?;
-                let place = start..start.checked_add(size)?;
-                let fits = |region: &Range<usize>| region.start <= place.start && place.end <= region.end;
-                let clashes = |taken: &Range<usize>| taken.start < place.end && place.start < taken.end;
-                let is_free = !taken.as_slice().iter().any(clashes);
-                (self.ram.as_slice().iter().any(fits) && is_free).then_some(place)
+                Some(start..start.checked_add(size)?).filter(|place| self.is_free(place, &taken))
             })
             .min_by_key(|place| place.start)
-            .ok_or("the machine has too little memory")?;
+            .ok_or(NO_ROOM)?;
         taken.push(place.clone())?;
         Ok(place)
+    }
+
+    /// Takes the highest `size` bytes that nobody has, at a multiple of `alignment`.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn take_highest(&self, size: usize, alignment: usize) -> Result<Range<usize>, &'static str> {
+        let mut taken = self.taken.lock();
+        let ends = self.ram().iter().map(|region| region.end);
+        let ends = ends.chain(taken.as_slice().iter().map(|taken| taken.start));
+        let place = ends
+            .filter_map(|end| {
+                let start = end.checked_sub(size)? / alignment * alignment;
+                Some(start..start + size).filter(|place| self.is_free(place, &taken))
+            })
+            .max_by_key(|place| place.start)
+            .ok_or(NO_ROOM)?;
+        taken.push(place.clone())?;
+        Ok(place)
+    }
+
+    /// Takes this memory, which nobody has.
+    ///
+    /// # Errors
+    /// Somebody has it.
+    pub fn take_at(&self, place: Range<usize>) -> Result<(), &'static str> {
+        let mut taken = self.taken.lock();
+        if self.is_free(&place, &taken) { taken.push(place) } else { Err("this memory is somebody's") }
+    }
+
+    fn is_free(&self, place: &Range<usize>, taken: &Ranges) -> bool {
+        let fits = |region: &Range<usize>| region.start <= place.start && place.end <= region.end;
+        let clashes = |taken: &Range<usize>| taken.start < place.end && place.start < taken.end;
+        self.ram().iter().any(fits) && !taken.as_slice().iter().any(clashes)
     }
 }

@@ -17,6 +17,7 @@ use reveille_runtime::{
 use crate::layout::Layout;
 use crate::names::name;
 use crate::options::Options;
+use crate::payload::program;
 use crate::report::Report;
 use crate::{check, cpus, hand_over, payload, secondary, start};
 
@@ -158,5 +159,6 @@ fn apps_init(loader: &Loader, report: &mut Report) -> Result<Infallible, String>
     let _span = trace::span(name::apps_init);
     let payload = Arc::new(payload::load(loader)?);
     check::check(loader, &payload, report)?;
-    hand_over::hand_over(loader, &payload, report)
+    let program = program::prepare(loader, &payload)?;
+    hand_over::hand_over(loader, &payload, &program, report)
 }

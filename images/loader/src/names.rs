@@ -14,7 +14,7 @@ reveille::names! {
     lk_secondary_cpu_entry, thread_secondary_cpu_init_early, thread_resume, thread_secondary_cpu_entry,
     secondary_cpu_bootstrap2,
     // This loader's own.
-    release_word, load_payload, check_payload, check_chunks, hand_over, leave,
+    release_word, load_payload, check_payload, check_chunks, load_segments, hand_over, leave,
     // The library's.
     kick, online, active,
 }

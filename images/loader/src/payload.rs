@@ -1,5 +1,7 @@
-//! What is to be started: an arm64 Image, an initrd, a module (a hypervisor's first guest), taken from the files of QEMU's fw_cfg below
-//! `opt/reveille/`, each into memory of its own.
+//! What is to be started: a kernel (an arm64 Image or an ELF file), an initrd, a module (a hypervisor's first guest), taken from the files
+//! of QEMU's fw_cfg below `opt/reveille/`, each into memory of its own. [`program`] makes what is checked ready to be entered.
+
+pub mod program;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,6 +17,7 @@ use crate::names::name;
 
 const FOLDER: &str = "opt/reveille/";
 const PAGE: usize = 4096;
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// A part of the payload, in memory.
 pub struct Part {
@@ -31,12 +34,32 @@ impl Part {
     }
 }
 
+/// What a kernel may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An arm64 Image, which runs where it lies.
+    Image(Header),
+    /// An ELF file, whose segments are put elsewhere.
+    Elf,
+}
+
+impl Form {
+    /// What a file is that begins so.
+    fn of(beginning: &[u8]) -> Result<Self, &'static str> {
+        match Header::parse(beginning) {
+            Some(header) => Ok(Self::Image(header)),
+            None if beginning.starts_with(ELF_MAGIC) => Ok(Self::Elf),
+            None => Err("the kernel is neither an arm64 Image nor an ELF file"),
+        }
+    }
+}
+
 /// What is to be started.
 pub struct Payload {
     /// Everything that has digests. The first part is the kernel.
     pub parts: Vec<Part>,
-    /// The address at which it is entered.
-    pub entry: usize,
+    /// What its kernel is.
+    pub form: Form,
     /// Its command line, without a zero at its end.
     pub command_line: String,
     /// That of its module.
@@ -88,14 +111,20 @@ pub fn load(loader: &Loader) -> Result<Payload, String> {
     // SAFETY: mapped as a device just now, and nobody else uses it.
     let mut files = Files(unsafe { FwCfg::new(registers) });
     let file = files.find("kernel").ok_or("QEMU has no file opt/reveille/kernel")?;
-    let header = Header::parse(&files.0.read_beginning(file, Header::SIZE)).ok_or("the kernel is no arm64 Image")?;
-    let size = header.image_size.max(FwCfg::place_size(file.size));
-    let kernel = loader.layout.take(size, UNIT, header.text_offset)?;
-    let mut parts = alloc::vec![files.place("kernel", file, kernel.clone())?];
+    let form = Form::of(&files.0.read_beginning(file, Header::SIZE))?;
+    let size = FwCfg::place_size(file.size);
+    let place = match form {
+        Form::Image(header) => loader.layout.take(header.image_size.max(size), UNIT, header.text_offset),
+        Form::Elf => take_aside(loader, file),
+    };
+    let mut parts = alloc::vec![files.place("kernel", file, place?)?];
     for name in ["initrd", "module"] {
         if let Some(file) = files.find(name) {
-            let place = loader.layout.take(FwCfg::place_size(file.size).next_multiple_of(PAGE), UNIT, 0)?;
-            parts.push(files.place(name, file, place)?);
+            let place = match form {
+                Form::Image(_) => loader.layout.take(FwCfg::place_size(file.size).next_multiple_of(PAGE), UNIT, 0),
+                Form::Elf => take_aside(loader, file),
+            };
+            parts.push(files.place(name, file, place?)?);
         }
     }
     for part in &parts {
@@ -103,9 +132,14 @@ pub fn load(loader: &Loader) -> Result<Payload, String> {
     }
     Ok(Payload {
         parts,
-        entry: kernel.start,
+        form,
         command_line: files.text("cmdline")?,
         module_command_line: files.text("module-cmdline")?,
         digests: files.text("digests")?,
     })
+}
+
+/// Takes memory for `file` at the end of what there is: an ELF file asks for memory of its own, most of the time near the start.
+fn take_aside(loader: &Loader, file: File) -> Result<Range<usize>, &'static str> {
+    loader.layout.take_highest(FwCfg::place_size(file.size).next_multiple_of(PAGE), UNIT)
 }
