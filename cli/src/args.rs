@@ -15,6 +15,7 @@ use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
 use crate::machine::Machine;
 use crate::pattern::Pattern;
+use crate::payload_place::PayloadPlace;
 use crate::policy::Policy;
 use crate::simulation::{self, SimulationOptions};
 use crate::stack::Stack;
@@ -98,6 +99,7 @@ impl BootCommand {
             ("--stack", boot.stack != Stack::default()),
             ("--enable-method", boot.enable_method != EnableMethod::default()),
             ("--hand-over", boot.hand_over.is_some()),
+            ("--payload", boot.payload.is_some()),
             ("--guest", !boot.guest.is_empty()),
             ("--initrd", boot.initrd.is_some()),
             ("--ready", boot.ready.is_some()),
@@ -134,7 +136,7 @@ pub struct BootArguments {
     pub machine: String,
     /// The stages to boot: kernel; or firmware and behind a comma kernel, linux, xen (Debian's are fetched), linux=IMAGE, xen=IMAGE, or
     /// the path of an arm64 Image: our firmware runs at EL3 and answers their PSCI calls. A loader before the rest, behind the firmware or
-    /// in its place, checks it on all CPUs and hands them over, and takes the path of an ELF file too; with hypervisor before the last stage, that is its guest 0
+    /// in its place, checks it on all CPUs and hands them over, and takes the path of an ELF file too; with hypervisor before the last stage, that is its guest 0, which may begin with a loader
     #[arg(long, default_value_t = Stack::default(), value_name = "STAGES")]
     pub stack: Stack,
     /// How many CPUs the machine has
@@ -153,6 +155,9 @@ pub struct BootArguments {
     /// How the boot loader of --stack loader,... hands its CPUs over: switched off, where there is PSCI, or in a pen
     #[arg(long, value_enum)]
     pub hand_over: Option<HandOver>,
+    /// Where the boot loader of --stack loader,... finds what it is to start: in QEMU's fw_cfg, or in memory, as one archive [default: fw-cfg]
+    #[arg(long, value_enum)]
+    pub payload: Option<PayloadPlace>,
     /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M (may be repeated)
     #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM")]
     pub guest: Vec<GuestSpec>,
@@ -349,6 +354,7 @@ impl BootArguments {
             faults: self.fault.iter().map(GivenFault::firmware).collect::<Result<_, _>>()?,
             enable_method: self.enable_method,
             hand_over: self.hand_over,
+            payload: self.payload,
             guests: self.guest.clone(),
             append: self.append.clone(),
             initrd: self.initrd.clone(),

@@ -34,6 +34,7 @@ use crate::image::{self, BuiltImage};
 use crate::keyboard::Keyboard;
 use crate::machine::{Description, MACHINES, Machine};
 use crate::pattern::Pattern;
+use crate::payload_place::PayloadPlace;
 use crate::policy::Policy;
 use crate::qemu::{self, Ending, Files, Finished};
 use crate::report::Report;
@@ -41,6 +42,7 @@ use crate::setup::Host;
 use crate::stack::Stack;
 use crate::verdict::Verdict;
 use heard::Heard;
+pub(crate) use payload::Payload;
 
 mod heard;
 mod payload;
@@ -70,6 +72,8 @@ pub struct BootOptions {
     pub enable_method: EnableMethod,
     /// How a boot loader of ours hands its CPUs over; without one, it decides.
     pub hand_over: Option<HandOver>,
+    /// Where a boot loader of ours finds what it is to start; without one, in fw_cfg.
+    pub payload: Option<PayloadPlace>,
     /// What the hypervisor of ours runs beside the last stage of the stack.
     pub guests: Vec<GuestSpec>,
     /// Text to add to the kernel's command line.
@@ -106,6 +110,7 @@ impl Default for BootOptions {
             faults: Vec::new(),
             enable_method: EnableMethod::default(),
             hand_over: None,
+            payload: None,
             guests: Vec::new(),
             append: None,
             initrd: None,
@@ -176,7 +181,10 @@ impl BootOptions {
             if self.format.is_some() && system.is_foreign() && !self.stack.has_hypervisor() {
                 return without("--format");
             }
-        } else if self.hand_over.is_some() {
+        } else if self.payload.is_some() {
+            return without("--payload");
+        }
+        if self.hand_over.is_some() && !self.stack.has_loader() && !self.stack.has_guest_loader() {
             return without("--hand-over");
         }
         let is_there = |fault: &&FirmwareFault| fault.cpu.is_none_or(|cpu| cpu < self.cpus as usize);
@@ -354,8 +362,15 @@ fn files_for(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
         None => None,
     };
     let firmware_log = options.stack.has_firmware().then(|| folder.join("firmware.log"));
-    let payload = if image.loader.is_some() { payload::write(options, image, folder)? } else { Vec::new() };
-    Ok(Files { devicetree, environment, firmware_log, payload, modules })
+    let mut files = Files { devicetree, environment, firmware_log, modules, ..Files::default() };
+    if image.loader.is_some() {
+        let payload = Payload::of_stack(options, image);
+        match options.payload.unwrap_or_default() {
+            PayloadPlace::FwCfg => files.payload = payload.files(folder)?,
+            PayloadPlace::Memory => files.archive = Some(payload.archive(folder)?),
+        }
+    }
+    Ok(files)
 }
 
 /// Whether a QEMU that showed nothing never started its machine: then it exits with 1 and says why.

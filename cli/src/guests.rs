@@ -14,7 +14,7 @@ use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
 use guest_config::{GUEST_0, Guest, Module, write};
 
-use crate::boot::BootOptions;
+use crate::boot::{BootOptions, Payload};
 use crate::error::Error;
 use crate::foreign::launch;
 use crate::image::{self, BuiltImage};
@@ -132,9 +132,9 @@ fn problem(problem: String) -> Error {
 /// QEMU does not say what its machine has, or a file cannot be had.
 pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Path) -> Result<GuestFiles, Error> {
     let mut modules = Modules::default();
-    let words = launch::guest_command_line(options.stack.system(), options.append.as_deref());
-    let kernel = modules.place(image.guest.as_deref().unwrap_or(&image.flat))?;
-    let ramdisk = options.initrd.as_deref().or(image.initrd.as_deref()).map(|file| modules.place(file)).transpose()?;
+    let (kernel, ramdisk, words) = guest_0(options, image, folder)?;
+    let kernel = modules.place(&kernel)?;
+    let ramdisk = ramdisk.map(|file| modules.place(&file)).transpose()?;
     let mut guests = vec![Guest {
         name: GUEST_0,
         vcpus: guest_0_vcpus(options.cpus) as usize,
@@ -167,6 +167,21 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
     let devicetree = folder.join("guests.dtb");
     fs::write(&devicetree, tree.to_dtb()).map_err(|error| problem(format!("{}: {error}", devicetree.display())))?;
     Ok(GuestFiles { devicetree, modules: modules.placed.into_iter().map(|(file, it)| (file, it.address)).collect() })
+}
+
+/// What guest 0 begins with: its kernel, its ramdisk and its command line. For a boot loader the ramdisk is the payload.
+fn guest_0(
+    options: &BootOptions,
+    image: &BuiltImage,
+    folder: &Path,
+) -> Result<(PathBuf, Option<PathBuf>, String), Error> {
+    if let Some(loader) = &image.guest_loader {
+        let payload = Payload::of_guest(options, image).archive(folder)?;
+        return Ok((loader.clone(), Some(payload), qemu::guest_loader_command_line(options)));
+    }
+    let words = launch::guest_command_line(options.stack.system(), options.append.as_deref());
+    let kernel = image.guest.as_ref().unwrap_or(&image.flat).clone();
+    Ok((kernel, options.initrd.as_ref().or(image.initrd.as_ref()).cloned(), words))
 }
 
 /// The devicetree that QEMU has for the machine.

@@ -107,7 +107,7 @@ pub static PSCI_ROWS: ImageKind =
     ImageKind { package: "reveille-psci-rows", architecture: &machine::ARM64, container: Container::Arm64Image };
 
 /// An image that is ready to boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuiltImage {
     /// With symbols.
     pub elf: PathBuf,
@@ -121,6 +121,8 @@ pub struct BuiltImage {
     pub guest: Option<PathBuf>,
     /// The boot loader that starts it, as an Image, in a stack that has one.
     pub loader: Option<PathBuf>,
+    /// The boot loader with which a hypervisor's guest 0 begins, as an Image, in a stack that has one; [`Self::guest`] is its payload.
+    pub guest_loader: Option<PathBuf>,
 }
 
 /// Why there is no image.
@@ -191,8 +193,11 @@ pub fn build_for(host: &Host, machine: &Machine, stack: &Stack, features: &[&str
     } else {
         system
     };
-    let loader = stack.has_loader().then(|| build(host, &LOADER, &[])).transpose()?.map(|loader| loader.flat);
-    Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), loader, ..image })
+    let has_one = stack.has_loader() || stack.has_guest_loader();
+    let built = has_one.then(|| build(host, &LOADER, &[])).transpose()?.map(|loader| loader.flat);
+    let loader = built.clone().filter(|_| stack.has_loader());
+    let guest_loader = built.filter(|_| stack.has_guest_loader());
+    Ok(BuiltImage { firmware: firmware.map(|firmware| firmware.flat), loader, guest_loader, ..image })
 }
 
 /// Has at hand what runs last, by itself.
@@ -223,7 +228,7 @@ fn foreign(system: &System) -> Result<BuiltImage, ImageError> {
         }
         System::Kernel | System::Image(_) => None,
     };
-    Ok(BuiltImage { elf: flat.clone(), flat, firmware: None, initrd, guest, loader: None })
+    Ok(BuiltImage { elf: flat.clone(), flat, initrd, guest, ..BuiltImage::default() })
 }
 
 /// Builds `kind` alone with these cargo features, and shows cargo's progress on the standard error stream.
@@ -256,7 +261,7 @@ pub fn build(host: &Host, kind: &'static ImageKind, features: &[&str]) -> Result
     let flat = elf.with_extension(kind.container.extension());
     replace(&elf, &elf_bytes)?;
     replace(&flat, &flat_bytes)?;
-    Ok(BuiltImage { elf, flat, firmware: None, initrd: None, guest: None, loader: None })
+    Ok(BuiltImage { elf, flat, ..BuiltImage::default() })
 }
 
 /// Runs cargo and returns the file that it linked.

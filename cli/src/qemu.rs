@@ -10,7 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use arguments::{Files, arguments, hypervisor_command_line, kernel_command_line, machine_arguments};
+pub use arguments::{
+    Files, arguments, guest_loader_command_line, hypervisor_command_line, kernel_command_line, machine_arguments,
+};
 
 use crate::console::{Line, Splitter};
 use crate::error::Error;

@@ -19,7 +19,7 @@ pub struct Stack {
 pub enum Stage {
     /// Firmware of ours from the reset vector on, at the highest exception level: `firmware`.
     Firmware,
-    /// A boot loader of ours, which checks the last stage and hands its CPUs over to it: `loader`.
+    /// A boot loader of ours, which checks the last stage and hands its CPUs over to it: `loader`. Behind the hypervisor it is a guest.
     Loader,
     /// The hypervisor of ours, at EL2; what runs behind it is its guest 0: `hypervisor`.
     Hypervisor,
@@ -42,13 +42,14 @@ pub enum System {
 }
 
 impl Stage {
-    /// Stages run in the order of their places, and no two have the same.
-    fn place(&self) -> u8 {
+    /// Stages run in the order of their places, and no two have the same. `is_guest` says that it runs behind a hypervisor.
+    fn place(&self, is_guest: bool) -> u8 {
         match self {
             Self::Firmware => 0,
+            Self::Loader if is_guest => 3,
             Self::Loader => 1,
             Self::Hypervisor => 2,
-            Self::System(_) => 3,
+            Self::System(_) => 4,
         }
     }
 }
@@ -101,10 +102,22 @@ impl Stack {
         Self { stages: vec![Stage::Loader, Stage::System(system)] }
     }
 
-    /// Whether a boot loader of ours starts what runs last.
+    /// Whether a boot loader of ours starts what runs on the machine.
     #[must_use]
     pub fn has_loader(&self) -> bool {
-        self.stages.contains(&Stage::Loader)
+        self.machine_and_guest().0.contains(&Stage::Loader)
+    }
+
+    /// Whether a boot loader of ours starts what runs in the hypervisor's guest 0.
+    #[must_use]
+    pub fn has_guest_loader(&self) -> bool {
+        self.machine_and_guest().1.contains(&Stage::Loader)
+    }
+
+    /// The stages up to the hypervisor, and those in its guest 0.
+    fn machine_and_guest(&self) -> (&[Stage], &[Stage]) {
+        let hypervisor = self.stages.iter().position(|stage| *stage == Stage::Hypervisor);
+        self.stages.split_at(hypervisor.map_or(self.stages.len(), |place| place + 1))
     }
 
     /// Whether what runs last is a guest of the hypervisor of ours.
@@ -130,11 +143,16 @@ impl Stack {
     pub fn check(&self) -> Result<(), Error> {
         let system = self.system();
         // A name of no stage is taken for a file's: that is what is wrong with it, whatever stands before it.
-        let takes_elf = self.has_loader() && !self.has_hypervisor();
+        let takes_elf = self.has_guest_loader() || self.has_loader() && !self.has_hypervisor();
         system.given().map_or(Ok(()), |path| foreign::image::check(path, takes_elf))?;
         let refused = |problem| Err(Error::StackOrder { stack: self.clone(), problem });
-        if !self.stages.windows(2).all(|pair| pair[0].place() < pair[1].place()) {
+        let (machine, guest) = self.machine_and_guest();
+        let places = machine.iter().map(|stage| stage.place(false)).chain(guest.iter().map(|stage| stage.place(true)));
+        if !places.is_sorted_by(|one, next| one < next) {
             return refused("its stages are not in the order in which they run");
+        }
+        if self.has_loader() && self.has_guest_loader() {
+            return refused("it has two boot loaders");
         }
         if !matches!(self.stages.last(), Some(Stage::System(_))) {
             return refused("nothing runs last: add kernel, linux, xen, or the path of an arm64 Image");
@@ -259,11 +277,21 @@ mod tests {
             "firmware,loader,linux",
             "hypervisor,kernel",
             "firmware,hypervisor,linux",
+            "hypervisor,loader,linux",
         ] {
             assert_eq!(stack(text).to_string(), text);
         }
         assert_eq!(stack("firmware,linux=x").system(), &System::Linux(Some("x".into())));
         assert_eq!(stack("firmware,a/b").system().name(), "b");
+    }
+
+    #[test]
+    fn a_loader_is_the_machines_or_guest_0s() {
+        let loaders = |text| (stack(text).has_loader(), stack(text).has_guest_loader());
+        assert_eq!(loaders("loader,kernel"), (true, false));
+        assert_eq!(loaders("firmware,loader,hypervisor,linux"), (true, false));
+        assert_eq!(loaders("hypervisor,loader,linux"), (false, true));
+        assert_eq!(loaders("hypervisor,linux"), (false, false));
     }
 
     #[test]
@@ -280,6 +308,9 @@ mod tests {
         assert!(refused("linux").contains("write firmware before it, or loader"));
         assert!(stack("loader,linux").check().is_ok() && stack("loader,xen").check().is_ok());
         assert!(stack("hypervisor,linux").check().is_ok());
+        assert!(stack("hypervisor,loader,linux").check().is_ok() && stack("loader,hypervisor,linux").check().is_ok());
+        assert!(refused("loader,hypervisor,loader,linux").ends_with("it has two boot loaders"));
+        assert!(refused("hypervisor,loader,loader,linux").contains("not in the order"));
         assert!(refused("hypervisor,firmware,kernel").contains("not in the order"));
         assert!(refused("hypervisor,xen").contains("no guest of another"));
     }

@@ -54,6 +54,7 @@ fn run_with(script: &str, sink: &mut dyn ConsoleSink) -> Result<BootRun, Error> 
         initrd: None,
         guest: None,
         loader: None,
+        guest_loader: None,
     };
     let options = BootOptions { timeout: Some(Duration::from_secs(5)), ..BootOptions::default() };
     boot::run(&host, &image, &options, sink)

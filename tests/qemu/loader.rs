@@ -3,6 +3,7 @@
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::BuiltImage;
+use reveille_cli::payload_place::PayloadPlace;
 use reveille_cli::report::{Outcome, Report};
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
@@ -37,6 +38,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("loader_on_firmware_of_ours", on_firmware),
     ("loader_refuses_what_was_tampered_with_and_names_the_chunk", tampered),
     ("loader_refuses_what_has_no_digests", without_digests),
+    ("loader_finds_its_payload_in_memory", in_memory),
+    ("loader_stack_with_the_payload_in_memory", in_memory_stack),
+    ("loader_refuses_a_payload_in_memory_that_is_not_what_it_should_be", bad_in_memory),
     ("loader_moves_an_elf_file_that_is_linked_where_it_lies", elf),
     ("loader_loads_an_elf_file_where_it_is_linked", linked_elf),
     ("loader_stack_takes_the_elf_file_of_the_kernel", elf_stack),
@@ -250,6 +254,44 @@ fn without_digests(stand: &Stand) -> Result<(), String> {
     arguments.truncate(2);
     let booted = stand.boot_image(stand.loader()?, &BootOptions { qemu_arguments: arguments, ..cpus(2) })?;
     refused(&booted, "Refused: the payload has no digests").map(|_| ())
+}
+
+/// Plain QEMU: a loader, and an archive as its initrd.
+fn in_memory(stand: &Stand) -> Result<(), String> {
+    for (kernel, manner) in [(&stand.image().flat, "off"), (&stand.image().elf, "spin-table")] {
+        let payload = Payload::new(kernel, QUIET)?;
+        let append = Some(format!("loader.handover={manner}"));
+        let options = BootOptions { append, qemu_arguments: payload.in_memory(|_| ())?, ..cpus(4) };
+        handed_over(&stand.boot_image(stand.loader()?, &options)?, 4, 1, manner)?;
+    }
+    Ok(())
+}
+
+/// The command's own way, behind QEMU and behind firmware, which hands the archive on.
+fn in_memory_stack(stand: &Stand) -> Result<(), String> {
+    for stack in ["loader,kernel", "firmware,loader,kernel"] {
+        let stack = stack.parse().unwrap_or_default();
+        let booted = stand.boot(&BootOptions { stack, payload: Some(PayloadPlace::Memory), ..cpus(4) })?;
+        handed_over(&booted, 4, 1, "off")?;
+        booted.expect(!booted.0.command_line.contains("opt/reveille/kernel"), "nothing should be in fw_cfg")?;
+    }
+    Ok(())
+}
+
+fn bad_in_memory(stand: &Stand) -> Result<(), String> {
+    let boot =
+        |qemu_arguments: Vec<String>| stand.boot_image(stand.loader()?, &BootOptions { qemu_arguments, ..cpus(4) });
+    let payload = kernel(stand)?;
+    let booted = boot(payload.in_memory(|parts| parts[0].1[CHUNK] ^= 1)?)?;
+    refused(&booted, "Refused: kernel: chunk 1 has another digest")?;
+    let booted = boot(payload.in_memory(|parts| parts[0].0 = "kernal".into())?)?;
+    refused(&booted, "Refused: the loader's initrd has no file kernel")?;
+    let no_archive = stand.image().elf.display().to_string();
+    let booted = boot(vec!["-initrd".into(), no_archive])?;
+    refused(&booted, "Refused: the loader's initrd: it is no cpio archive of the form newc")?;
+    let booted = boot(Vec::new())?;
+    refused(&booted, "Refused: there is nothing to start: no file opt/reveille/kernel in fw_cfg, and no initrd")
+        .map(|_| ())
 }
 
 /// The kernel's ELF file is linked where the loader is.

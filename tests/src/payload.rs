@@ -1,7 +1,8 @@
-//! What the boot loader starts: its parts, with their digests, as files of fw_cfg.
+//! What the boot loader starts: its parts, with their digests, as files of fw_cfg or as one archive.
 
 use std::path::{Path, PathBuf};
 
+use reveille_cli::newc;
 use tempfile::TempDir;
 
 /// The size of a chunk, in bytes. The kernel has some.
@@ -43,24 +44,45 @@ impl Payload {
         Ok(self)
     }
 
-    /// QEMU's arguments. `change` may change the parts, of which the digests know nothing.
+    /// QEMU's arguments, with files of fw_cfg. `change` may change the parts, of which the digests know nothing.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn arguments(&self, change: impl FnOnce(&mut [(String, Vec<u8>)])) -> Result<Vec<String>, String> {
+        let mut arguments = Vec::new();
+        for (name, content) in self.files(change) {
+            let path = self.write(&name, &content)?;
+            arguments.extend(["-fw_cfg".into(), format!("name=opt/reveille/{name},file={}", path.display())]);
+        }
+        Ok(arguments)
+    }
+
+    /// The same with one archive as the loader's initrd.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn in_memory(&self, change: impl FnOnce(&mut [(String, Vec<u8>)])) -> Result<Vec<String>, String> {
+        let files = self.files(change);
+        let entries: Vec<_> = files.iter().map(|(name, content)| (&**name, newc::FILE, &**content)).collect();
+        let path = self.write("payload.cpio", &newc::archive(&entries))?;
+        Ok(vec!["-initrd".into(), path.display().to_string()])
+    }
+
+    /// All files that have a content.
+    fn files(&self, change: impl FnOnce(&mut [(String, Vec<u8>)])) -> Vec<(String, Vec<u8>)> {
         let named: Vec<(&str, &[u8])> = self.parts.iter().map(|(name, content)| (&**name, &**content)).collect();
         let digests = payload_digests::write(CHUNK, &named);
         let mut parts = self.parts.clone();
         change(&mut parts);
         let texts = self.texts.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
         let files = parts.into_iter().chain(texts).chain([("digests".to_owned(), digests.into_bytes())]);
-        let mut arguments = Vec::new();
-        for (name, content) in files.filter(|(_, content)| !content.is_empty()) {
-            let path: PathBuf = self.folder.path().join(&name);
-            std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
-            arguments.extend(["-fw_cfg".into(), format!("name=opt/reveille/{name},file={}", path.display())]);
-        }
-        Ok(arguments)
+        files.filter(|(_, content)| !content.is_empty()).collect()
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf, String> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
     }
 }
 

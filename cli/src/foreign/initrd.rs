@@ -1,6 +1,6 @@
 //! What runs on Linux: an initrd with Debian's busybox and a script (`init.sh`), since Debian's own would look for a disk.
 
-use cpio::newc::{self, Builder};
+use crate::newc;
 
 /// The beginning of the line with which it says which CPUs are online.
 pub const ONLINE: &str = "reveille: online ";
@@ -13,19 +13,9 @@ const FOLDERS: [&str; 4] = ["bin", "dev", "proc", "sys"];
 /// The initrd, around the program `busybox`.
 #[must_use]
 pub fn make(busybox: &[u8]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    let mut number = 0;
-    let mut add = |name: &str, mode: u32, content: &[u8]| {
-        number += 1;
-        let mut file = Builder::new(name).ino(number).nlink(1).mode(mode).write(&mut archive, content.len() as u32);
-        // Writing to memory does not fail.
-        let _ = std::io::Write::write_all(&mut file, content).and_then(|()| file.finish());
-    };
-    FOLDERS.iter().for_each(|name| add(name, 0o040_755, &[]));
-    add("bin/busybox", 0o100_755, busybox);
-    add("init", 0o100_755, INIT.as_bytes());
-    let _ = newc::trailer(&mut archive);
-    archive
+    let folders = FOLDERS.iter().map(|name| (*name, newc::FOLDER, &[][..]));
+    let programs = [("bin/busybox", newc::PROGRAM, busybox), ("init", newc::PROGRAM, INIT.as_bytes())];
+    newc::archive(&folders.chain(programs).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

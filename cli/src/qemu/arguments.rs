@@ -34,6 +34,8 @@ pub struct Files {
     pub firmware_log: Option<PathBuf>,
     /// The files of a boot loader's payload, with their names in its folder of fw_cfg.
     pub payload: Vec<(&'static str, PathBuf)>,
+    /// The same as one archive, where it is to lie in memory.
+    pub archive: Option<PathBuf>,
     /// What else is put into memory, and where.
     pub modules: Vec<(PathBuf, u64)>,
 }
@@ -87,6 +89,7 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
         files.environment.iter().for_each(|file| add(&["-device", &loader(file, environment_address)]));
     } else if let Some(boot_loader) = &image.loader {
         add(&["-kernel", &text(boot_loader), "-append", &loader_command_line(options)]);
+        files.archive.iter().for_each(|archive| add(&["-initrd", &text(archive)]));
         for (name, file) in &files.payload {
             // A comma in a property's value is written twice.
             add(&["-fw_cfg", &format!("name={PAYLOAD}{name},file={}", text(file).replace(',', ",,"))]);
@@ -134,11 +137,15 @@ fn firmware_words(options: &BootOptions) -> Option<String> {
 
 /// What the boot loader is told.
 fn loader_command_line(options: &BootOptions) -> String {
-    let exit = (!options.stack.has_firmware()).then(|| "reveille.exit=semihosting".to_owned());
-    let manner = options.hand_over.map(|manner| format!("loader.handover={manner}"));
-    let words: Vec<String> =
-        exit.into_iter().chain(manner).chain([format!("reveille.policy={}", options.policy)]).collect();
-    words.join(" ")
+    let exit = (!options.stack.has_firmware()).then_some("reveille.exit=semihosting ");
+    format!("{}{}", exit.unwrap_or_default(), guest_loader_command_line(options))
+}
+
+/// What a boot loader is told that runs as a guest: to end the run is the hypervisor's affair.
+#[must_use]
+pub fn guest_loader_command_line(options: &BootOptions) -> String {
+    let manner = options.hand_over.map(|manner| format!("loader.handover={manner} "));
+    format!("{}reveille.policy={}", manner.unwrap_or_default(), options.policy)
 }
 
 /// The device with which QEMU puts `file`, as it is, at a physical address.
@@ -187,14 +194,7 @@ mod tests {
     use crate::stack::{Stack, System};
 
     fn image() -> BuiltImage {
-        BuiltImage {
-            elf: "kernel".into(),
-            flat: "kernel.Image".into(),
-            firmware: None,
-            initrd: None,
-            guest: None,
-            loader: None,
-        }
+        BuiltImage { elf: "kernel".into(), flat: "kernel.Image".into(), ..BuiltImage::default() }
     }
 
     fn devicetree(path: &str) -> Files {

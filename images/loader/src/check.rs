@@ -38,7 +38,7 @@ impl Work {
     /// The whole payload, if it has digests for all its parts and for nothing else.
     fn new(payload: &Arc<Payload>) -> Result<Self, String> {
         if payload.digests.is_empty() {
-            return Err("the payload has no digests (opt/reveille/digests)".into());
+            return Err("the payload has no digests (a file digests beside its kernel)".into());
         }
         let digests = Digests::parse(&payload.digests).map_err(|error| format!("the digests: {error}"))?;
         let mut chunks = Vec::new();

@@ -6,7 +6,7 @@
 //! - `start.S`: every CPU's first instructions, and [`start`], which tells the boot CPU from the others;
 //! - [`lk_main`]: the boot CPU, up to its threads (LK's `top/main.c`), and [`cpus`]: the CPUs, how they are started (`arch_init`);
 //! - [`secondary`]: every other CPU, from its entry to its own thread;
-//! - [`layout`]: whose memory is what; [`payload`]: what is to be started, from QEMU's fw_cfg; [`check`]: whether it is what it should be;
+//! - [`layout`]: whose memory is what; [`payload`]: what is to be started; [`check`]: whether it is what it should be;
 //! - [`hand_over`]: the CPUs leave, to where the payload can take them; [`next_devicetree`]: what it is told;
 //! - [`report`]: what the host is told;
 //! - `fault`, in test images: CPUs that cannot leave.

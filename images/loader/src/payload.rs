@@ -1,21 +1,20 @@
-//! What is to be started: a kernel (an arm64 Image or an ELF file), an initrd, a module (a hypervisor's first guest), taken from the files
-//! of QEMU's fw_cfg below `opt/reveille/`, each into memory of its own. [`program`] makes what is checked ready to be entered.
+//! What is to be started: a kernel (an arm64 Image or an ELF file), an initrd, a module (a hypervisor's first guest), each in memory of its
+//! own. [`source`] is where they come from, and [`program`] makes what is checked ready to be entered.
 
 pub mod program;
+mod source;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use reveille_devices::arm64_image::{Header, UNIT};
-use reveille_devices::fw_cfg::{File, FwCfg};
-use reveille_runtime::arch::memory_map;
 use reveille_runtime::{println, trace};
+use source::{File, Source};
 
 use crate::lk_main::Loader;
 use crate::names::name;
 
-const FOLDER: &str = "opt/reveille/";
 const PAGE: usize = 4096;
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
@@ -75,56 +74,28 @@ impl Payload {
     }
 }
 
-/// The files.
-struct Files(FwCfg);
-
-impl Files {
-    fn find(&mut self, name: &str) -> Option<File> {
-        self.0.find_file(&alloc::format!("{FOLDER}{name}"))
-    }
-
-    fn text(&mut self, name: &str) -> Result<String, String> {
-        let Some(file) = self.find(name) else { return Ok(String::new()) };
-        let mut bytes = self.0.read_beginning(file, usize::MAX);
-        while bytes.last() == Some(&0) {
-            bytes.pop();
-        }
-        String::from_utf8(bytes).map_err(|_| alloc::format!("{FOLDER}{name} is no text"))
-    }
-
-    /// Has `file` put at the start of `place`, which has the room that a transfer takes.
-    fn place(&mut self, name: &'static str, file: File, place: Range<usize>) -> Result<Part, &'static str> {
-        // SAFETY: memory that was taken for this alone, aligned, and mapped to itself, which is how the device sees it.
-        unsafe { self.0.place_file(file, place.clone()) }?;
-        Ok(Part { name, place: place.start..place.start + file.size })
-    }
-}
-
 /// Puts everything into its place.
 ///
 /// # Errors
 /// There is nothing to start, or it does not fit.
 pub fn load(loader: &Loader) -> Result<Payload, String> {
     let _span = trace::span(name::load_payload);
-    let registers = FwCfg::find(&loader.fdt)?;
-    let registers = memory_map::map_device(registers.start, registers.len())?;
-    // SAFETY: mapped as a device just now, and nobody else uses it.
-    let mut files = Files(unsafe { FwCfg::new(registers) });
-    let file = files.find("kernel").ok_or("QEMU has no file opt/reveille/kernel")?;
-    let form = Form::of(&files.0.read_beginning(file, Header::SIZE))?;
-    let size = FwCfg::place_size(file.size);
+    let mut source = Source::find(loader)?;
+    let file = source.file("kernel").ok_or("there is no kernel")?;
+    let form = Form::of(&source.beginning(file, Header::SIZE))?;
+    let size = file.place_size();
     let place = match form {
         Form::Image(header) => loader.layout.take(header.image_size.max(size), UNIT, header.text_offset),
         Form::Elf => take_aside(loader, file),
     };
-    let mut parts = alloc::vec![files.place("kernel", file, place?)?];
+    let mut parts = alloc::vec![source.place("kernel", file, place?)?];
     for name in ["initrd", "module"] {
-        if let Some(file) = files.find(name) {
+        if let Some(file) = source.file(name) {
             let place = match form {
-                Form::Image(_) => loader.layout.take(FwCfg::place_size(file.size).next_multiple_of(PAGE), UNIT, 0),
+                Form::Image(_) => loader.layout.take(file.place_size().next_multiple_of(PAGE), UNIT, 0),
                 Form::Elf => take_aside(loader, file),
             };
-            parts.push(files.place(name, file, place?)?);
+            parts.push(source.place(name, file, place?)?);
         }
     }
     for part in &parts {
@@ -133,13 +104,13 @@ pub fn load(loader: &Loader) -> Result<Payload, String> {
     Ok(Payload {
         parts,
         form,
-        command_line: files.text("cmdline")?,
-        module_command_line: files.text("module-cmdline")?,
-        digests: files.text("digests")?,
+        command_line: source.text("cmdline")?.trim_end().into(),
+        module_command_line: source.text("module-cmdline")?.trim_end().into(),
+        digests: source.text("digests")?,
     })
 }
 
 /// Takes memory for `file` at the end of what there is: an ELF file asks for memory of its own, most of the time near the start.
 fn take_aside(loader: &Loader, file: File) -> Result<Range<usize>, &'static str> {
-    loader.layout.take_highest(FwCfg::place_size(file.size).next_multiple_of(PAGE), UNIT)
+    loader.layout.take_highest(file.place_size().next_multiple_of(PAGE), UNIT)
 }
