@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::foreign::text::Said;
+use reveille_cli::hand_over::HandOver;
 use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
 use reveille_system_tests::{Booted, PATIENCE, Stand, path};
@@ -19,6 +20,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("hypervisor_rows_1_to_35_hold_for_a_guest", rows),
     ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
     ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
+    ("hypervisor_runs_the_loader_as_a_guest_with_the_kernel_behind_it", loader_as_guest),
+    ("hypervisor_rows_40_to_43_its_cpus_come_out_of_a_loaders_pen", from_the_pen),
 ];
 
 /// Those that take long.
@@ -26,9 +29,13 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     ("hypervisor_row_26_linux_takes_4_vcpus_off_and_on_ten_times", |stand| off_and_on(stand, 4)),
     ("hypervisor_runs_two_guests_that_take_vcpus_off_and_on_ten_times", two_guests),
     ("hypervisor_row_27_vcpus_of_the_kernel_come_and_go_in_hundreds", soak),
-    ("hypervisor_chain_of_firmware_hypervisor_and_linux", |stand| chain(stand, &["firmware", "hypervisor"])),
+    ("hypervisor_chain_of_firmware_hypervisor_and_linux", |stand| {
+        chain(stand, &["firmware", "hypervisor"], None).map(drop)
+    }),
+    ("hypervisor_runs_the_loader_as_a_guest_with_linux_behind_it", linux_behind_guest_loader),
+    ("hypervisor_chain_of_loader_hypervisor_and_linux", |stand| both_ways(stand, &["loader", "hypervisor"])),
     ("hypervisor_chain_of_firmware_loader_hypervisor_and_linux", |stand| {
-        chain(stand, &["firmware", "loader", "hypervisor"])
+        both_ways(stand, &["firmware", "loader", "hypervisor"])
     }),
 ];
 
@@ -122,18 +129,76 @@ fn two_guests(stand: &Stand) -> Result<(), String> {
     booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by guest 0"))
 }
 
-/// Every stage with all CPUs.
-fn chain(stand: &Stand, below: &[&str]) -> Result<(), String> {
-    let stack = format!("{},linux", below.join(","));
-    let booted = stand.boot(&BootOptions { timeout: Some(LONG), ..options(&stack, 4, "") })?;
-    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+/// The hypervisor's CPUs come from firmware, and then from the loader's pen.
+fn both_ways(stand: &Stand, below: &[&str]) -> Result<(), String> {
+    for (manner, start) in [(HandOver::Off, "call_psci_cpu_on"), (HandOver::SpinTable, "smp_spin_table_cpu_up")] {
+        let booted = chain(stand, below, Some(manner))?;
+        says(&booted, &format!("(3 CPUs {manner})"))?;
+        came_by(&booted, start)?;
+    }
+    Ok(())
+}
+
+/// The hypervisor starts each of its CPUs by the method that it was told.
+fn came_by(booted: &Booted, start: &str) -> Result<(), String> {
+    let hypervisor = booted.report()?.stage("hypervisor").ok_or_else(|| booted.complaint("no hypervisor"))?;
+    let events = hypervisor.cpus[0].events.iter();
+    let started = events.filter(|event| event.name == start && event.target.is_some()).count();
+    booted.expect(started == 3, &format!("it should start 3 CPUs by {start}, not {started}"))
+}
+
+/// A guest's boot loader has all vCPUs on, and hands them over both ways.
+fn loader_as_guest(stand: &Stand) -> Result<(), String> {
+    for manner in [HandOver::Off, HandOver::SpinTable] {
+        let options = BootOptions { hand_over: Some(manner), ..options("hypervisor,loader,kernel", 4, "") };
+        let booted = stand.boot(&options)?;
+        booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+        says(&booted, "by 4 CPUs in")?;
+        says(&booted, &format!("(3 CPUs {manner})"))?;
+        every_stage(&booted, &["hypervisor", "loader", "kernel"])?;
+    }
+    Ok(())
+}
+
+fn linux_behind_guest_loader(stand: &Stand) -> Result<(), String> {
+    for manner in [HandOver::Off, HandOver::SpinTable] {
+        let words = options("hypervisor,loader,linux", 4, "");
+        let booted = stand.boot(&BootOptions { hand_over: Some(manner), timeout: Some(LONG), ..words })?;
+        booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+        says(&booted, &format!("(3 CPUs {manner})"))?;
+        let said = Said::new(booted.0.console.lines());
+        booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")?;
+    }
+    Ok(())
+}
+
+/// Each of our stages is there, with 4 CPUs online.
+fn every_stage(booted: &Booted, names: &[&str]) -> Result<(), String> {
     let report = booted.report()?;
     let stages: Vec<(&str, u32)> =
         report.stages.iter().map(|stage| (stage.image.as_str(), stage.online_count)).collect();
-    let expected: Vec<(&str, u32)> = below.iter().map(|stage| (*stage, 4)).collect();
-    booted.expect(stages == expected, &format!("every stage should come up: {stages:?}"))?;
+    let expected: Vec<(&str, u32)> = names.iter().map(|name| (*name, 4)).collect();
+    booted.expect(stages == expected, &format!("every stage should come up: {stages:?}"))
+}
+
+/// The kernel as guest 0, behind a loader that leaves the hypervisor's CPUs in its pen.
+fn from_the_pen(stand: &Stand) -> Result<(), String> {
+    let options = BootOptions { hand_over: Some(HandOver::SpinTable), ..options("loader,hypervisor,kernel", 4, "") };
+    let booted = stand.boot(&options)?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    came_by(&booted, "smp_spin_table_cpu_up")?;
+    every_stage(&booted, &["loader", "hypervisor", "kernel"])
+}
+
+/// Every stage with all CPUs.
+fn chain(stand: &Stand, below: &[&str], hand_over: Option<HandOver>) -> Result<Booted, String> {
+    let stack = format!("{},linux", below.join(","));
+    let booted = stand.boot(&BootOptions { timeout: Some(LONG), hand_over, ..options(&stack, 4, "") })?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    every_stage(&booted, below)?;
     let said = Said::new(booted.0.console.lines());
-    booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")
+    booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")?;
+    Ok(booted)
 }
 
 /// What a guest can see of the conformance checklist.

@@ -37,7 +37,7 @@ fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
     let wishes = cmdline_parse(&fdt);
     setup_mm(&fdt)?;
     processor_id(arguments)?;
-    let mut cpus = smp_init_cpus(&fdt, &wishes)?;
+    let mut cpus = smp_init_cpus(&fdt, &wishes);
     percpu_init_areas()?;
     gic_init(&fdt)?;
     init_timer_interrupt(&fdt)?;

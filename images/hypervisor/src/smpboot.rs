@@ -8,12 +8,15 @@ use alloc::vec::Vec;
 
 use dtoolkit::fdt::Fdt;
 use reveille::trace::{Kind, Name};
-use reveille::{Arrival, CallError, ContextId, Cpu, CpuIndex, Event, HwId, Instant, Outcome, Platform, Summary};
+use reveille::{
+    Arrival, CallError, ContextId, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Platform, Summary,
+};
 use reveille_aarch64::boot_table::EntryTimes;
 use reveille_aarch64::psci::{Psci, PsciNode};
-use reveille_runtime::arch::cpu_start::{DevicetreeCpus, seal_boot_table, write_boot_record};
+use reveille_aarch64::spin_table::SpinTable;
+use reveille_runtime::arch::cpu_start::{self, DevicetreeCpus, to_physical, write_boot_record};
 use reveille_runtime::arch::processor::{self, Features};
-use reveille_runtime::arch::{interrupts, power, timer};
+use reveille_runtime::arch::{interrupts, memory_map, power, timer};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::plan::{self, Methods, Setup, Wishes, plan};
 use reveille_runtime::{clock, interrupt_controller, ipi, per_cpu, println, thread, trace};
@@ -28,23 +31,31 @@ pub fn identify_boot_cpu() {
     BOOT_CPU.call_once(Features::of_this_cpu);
 }
 
-/// Finds out which CPUs there are, and enters those that PSCI starts into the possible mask.
-///
-/// # Errors
-/// Why firmware cannot be called.
-pub fn smp_init_cpus(fdt: &Fdt<'static>, wishes: &Wishes) -> Result<Setup, &'static str> {
+/// Finds out which CPUs there are, and enters those that can be started into the possible mask.
+pub fn smp_init_cpus(fdt: &Fdt<'static>, wishes: &Wishes) -> Setup {
     let _span = trace::span(name::smp_init_cpus);
-    let methods = psci_init(fdt)?;
+    let methods = methods(psci_init(fdt));
     let cpus = DevicetreeCpus { fdt, reading: Some(name::dt_smp_init_cpus) };
-    Ok(plan::init_cpus(&cpus, processor::hw_id(), wishes, methods))
+    plan::init_cpus(&cpus, processor::hw_id(), wishes, methods)
 }
 
-fn psci_init(fdt: &Fdt<'_>) -> Result<Methods, &'static str> {
+/// PSCI, if the devicetree has it.
+fn psci_init(fdt: &Fdt<'_>) -> Option<PsciNode> {
     let _span = trace::span(name::psci_init);
-    let node = PsciNode::from_fdt(fdt).map_err(|_| "the devicetree has no PSCI that can be called")?;
-    power::use_psci(node.conduit);
-    let table = seal_boot_table(Some(&node));
-    Ok(vec![Box::leak(Box::new(Psci::new(&node, table.entry_point())))])
+    cpu_start::find_psci(fdt)
+}
+
+/// The ways to start CPUs: spin-table, which needs nothing but what the nodes of the CPUs say, and PSCI where there is one.
+fn methods(psci: Option<PsciNode>) -> Methods {
+    let table = cpu_start::seal_boot_table(psci.as_ref());
+    // SAFETY: what is mapped is the word that was asked for, and nobody knows better than the devicetree where it is.
+    let spin_table = unsafe { SpinTable::new(to_physical, memory_map::word) };
+    let mut methods: Methods = vec![Box::leak(Box::new(spin_table))];
+    if let Some(node) = psci {
+        power::use_psci(node.conduit);
+        methods.push(Box::leak(Box::new(Psci::new(&node, table.entry_point()))));
+    }
+    methods
 }
 
 /// Enters every CPU that can be started into the present mask.
@@ -86,8 +97,14 @@ pub fn bring_up(setup: Setup) -> BroughtUp {
 /// The boot CPU's side of a bring-up.
 struct Control;
 
-/// What leads to the call of firmware, outermost first.
-const KICK: [Name; 4] = [name::cpu_up, name::__cpu_up, name::arch_cpu_up, name::call_psci_cpu_on];
+/// What leads to a CPU's start, outermost first.
+const KICK: [Name; 3] = [name::cpu_up, name::__cpu_up, name::arch_cpu_up];
+
+/// What starts `cpu`, under the name that it has in Xen.
+fn start_name(cpu: CpuIndex) -> Name {
+    let method = plan::method(&cpus::topology().cpus()[cpu.get()]).map_or("", EnableMethod::name);
+    if method == "psci" { name::call_psci_cpu_on } else { name::smp_spin_table_cpu_up }
+}
 
 impl Platform for Control {
     fn now(&self) -> Instant {
@@ -110,10 +127,14 @@ impl Platform for Control {
         let now = timer::ticks();
         match event {
             Event::Kick => {
-                KICK.iter().for_each(|&span| trace::record_at(now, Kind::Begin, span, target));
+                KICK.iter()
+                    .chain([&start_name(cpu)])
+                    .for_each(|&span| trace::record_at(now, Kind::Begin, span, target));
                 trace::record_at(now, Kind::Instant, name::kick, target);
             }
-            Event::Kicked => KICK.iter().rev().for_each(|&span| trace::record_at(now, Kind::End, span, 0)),
+            Event::Kicked => {
+                KICK.iter().chain([&start_name(cpu)]).rev().for_each(|&span| trace::record_at(now, Kind::End, span, 0));
+            }
             Event::Prepare | Event::Prepared | Event::Wait | Event::Done(_) => {}
         }
     }
