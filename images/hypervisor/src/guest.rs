@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use psci_server::Server;
 use reveille::CpuIndex;
-use reveille_runtime::arch::{interrupts, power, timer};
+use reveille_runtime::arch::{interrupts, power};
 use reveille_runtime::lock::{IrqGuard, IrqLock};
 use reveille_runtime::thread::{self, Completion};
 use reveille_runtime::{ipi, println};
@@ -111,8 +111,6 @@ pub struct Guest {
     end: AtomicU8,
     /// How many vCPUs have threads.
     running: AtomicUsize,
-    /// The guest's counter stands so far behind the machine's.
-    counter_offset: u64,
     redistributors_size: u64,
 }
 
@@ -147,7 +145,6 @@ impl Guest {
             running: AtomicUsize::new(vcpus.len()),
             vcpus,
             end: AtomicU8::new(0),
-            counter_offset: timer::ticks(),
         })
     }
 
@@ -181,7 +178,7 @@ impl Guest {
     /// What the registers of a vCPU with these affinity fields are after reset.
     pub fn reset_context(&self, affinity: u64) -> Context {
         // The numbers of guests are few; 0 is that of the time before there was a guest.
-        Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1), self.counter_offset)
+        Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1))
     }
 
     /// Notes whether the vCPU is in the guest. By its own thread, with interrupts masked.

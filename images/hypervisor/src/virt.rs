@@ -18,7 +18,7 @@ use crate::vcpu::timer as guest_timer;
 const MAINTENANCE: u32 = 25;
 
 /// HCR_EL2 outside guests; inside them TGE is 0. What changes translation is the same in both, so that no TLB has to forget.
-const HCR: u64 = VM | SWIO | PTW | FMO | IMO | AMO | TID3 | TSC | TIDCP | TGE | RW | E2H;
+const HCR: u64 = VM | SWIO | PTW | FMO | IMO | AMO | TID3 | TSC | TIDCP | TACR | TGE | RW | E2H | TLOR | TERR;
 /// Stage 2 translates.
 const VM: u64 = 1 << 0;
 /// Set/way invalidation cleans, too.
@@ -37,6 +37,10 @@ const TID3: u64 = 1 << 18;
 /// Nor is firmware called, nor what the implementation defines used.
 const TSC: u64 = 1 << 19;
 const TIDCP: u64 = 1 << 20;
+/// Nor what is kept for no guest: auxiliary control, limited ordering regions, error records.
+const TACR: u64 = 1 << 21;
+const TLOR: u64 = 1 << 35;
+const TERR: u64 = 1 << 36;
 const TGE: u64 = 1 << 27;
 const RW: u64 = 1 << 31;
 const E2H: u64 = 1 << 34;
@@ -44,12 +48,13 @@ const E2H: u64 = 1 << 34;
 /// VTCR_EL2 but for the size of physical addresses: pages of 4 KiB from level 1 on, walks cacheable and inner shareable.
 const VTCR: u64 = (64 - ADDRESS_BITS as u64) | 1 << 6 | 1 << 8 | 1 << 10 | 3 << 12 | 1 << 31;
 
-/// CPTR_EL2 with E2H: floating point and SIMD are not trapped.
-const CPTR: u64 = 3 << 20;
+/// CPTR_EL2 with E2H: floating point and SIMD are not trapped, and trace is.
+const CPTR: u64 = 3 << 20 | 1 << 28;
 /// CNTHCTL_EL2 with E2H: guests read the physical counter, but have no physical timer.
 const CNTHCTL: u64 = 1 << 10;
-/// MDCR_EL2: what guests do with the performance monitors traps.
-const TPM: u64 = 1 << 6 | 1 << 5;
+/// MDCR_EL2: what guests do with the performance monitors and with the debug registers traps. A breakpoint of one guest would hit in
+/// another, and in the hypervisor.
+const MONITORS_AND_DEBUG: u64 = 1 << 6 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11;
 
 /// How long other CPUs may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -101,7 +106,8 @@ fn setup_virt_paging_one(_: u32) {
     write_register!("vpidr_el2", read_register!("midr_el1"));
     write_register!("cptr_el2", CPTR);
     write_register!("cnthctl_el2", CNTHCTL);
-    write_register!("mdcr_el2", read_register!("mdcr_el2") | TPM);
+    write_register!("cntvoff_el2", 0);
+    write_register!("mdcr_el2", read_register!("mdcr_el2") | MONITORS_AND_DEBUG);
     write_register!("hcr_el2", HCR);
     write_register!("vbar_el2", enter::vectors() as u64);
     // SAFETY: a barrier, and an invalidation of what stage 2 was before there was one.

@@ -66,6 +66,14 @@ impl Drop for Piece {
     }
 }
 
+impl Drop for GuestMemory {
+    fn drop(&mut self) {
+        // Before a piece is another's, no CPU remembers that it was this guest's: the next guest may have the same number.
+        // SAFETY: an invalidation; no CPU walks the tables any more.
+        unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    }
+}
+
 /// The memory of a guest that does not run.
 pub struct GuestMemory {
     /// Where it begins, as the guest has it.

@@ -71,7 +71,6 @@ kept_registers! {
     csselr = "csselr_el1",
     mdscr = "mdscr_el1",
     vmpidr = "vmpidr_el2",
-    cntvoff = "cntvoff_el2",
     vttbr = "vttbr_el2",
     vmcr = "s3_4_c12_c11_7", // ICH_VMCR_EL2
     active_0 = "s3_4_c12_c8_0", // ICH_AP0R0_EL2
@@ -83,25 +82,43 @@ kept_registers! {
 /// SCTLR_EL1 with MMU and caches off: what reads as 1 in ARMv8.0.
 const SCTLR_RESET: u64 = 0x30d0_0800;
 
+/// Guests are told of neither, and reach a register of each all the same.
+fn has_ras() -> bool {
+    read_register!("id_aa64pfr0_el1") >> 28 & 0xf != 0
+}
+
+fn has_sme() -> bool {
+    read_register!("id_aa64pfr1_el1") >> 24 & 0xf != 0
+}
+
 /// All of it.
 pub struct Context {
     kept: Kept,
+    /// VDISR_EL2, which is the guest's DISR_EL1, where there is the RAS extension.
+    error_status: u64,
+    /// TPIDR2_EL0, where there is SME.
+    thread_pointer_2: u64,
     floating_point: FloatingPoint,
 }
 
 impl Context {
-    /// As after reset, for the vCPU with the affinity fields `affinity` of a guest with the stage 2 tables `vttbr`, whose counter stands
-    /// `offset` behind the machine's.
-    pub fn reset(affinity: u64, vttbr: u64, offset: u64) -> Self {
+    /// As after reset, for the vCPU with the affinity fields `affinity` of a guest with the stage 2 tables `vttbr`.
+    pub fn reset(affinity: u64, vttbr: u64) -> Self {
         /// MPIDR_EL1's bit that reads as 1.
         const RES1: u64 = 1 << 31;
-        let kept = Kept { sctlr: SCTLR_RESET, vmpidr: RES1 | affinity, vttbr, cntvoff: offset, ..Kept::default() };
-        Self { kept, floating_point: FloatingPoint::RESET }
+        let kept = Kept { sctlr: SCTLR_RESET, vmpidr: RES1 | affinity, vttbr, ..Kept::default() };
+        Self { kept, error_status: 0, thread_pointer_2: 0, floating_point: FloatingPoint::RESET }
     }
 
     /// Saves what this CPU has of it, and leaves no timer behind that would go off.
     pub fn save(&mut self) {
         self.kept.save();
+        if has_ras() {
+            self.error_status = read_register!("s3_4_c12_c1_1");
+        }
+        if has_sme() {
+            self.thread_pointer_2 = read_register!("s3_3_c13_c0_5");
+        }
         self.floating_point.save();
         write_register!("s3_5_c14_c3_1", 0);
     }
@@ -109,6 +126,12 @@ impl Context {
     /// Has this CPU have it.
     pub fn load(&self) {
         self.kept.load();
+        if has_ras() {
+            write_register!("s3_4_c12_c1_1", self.error_status);
+        }
+        if has_sme() {
+            write_register!("s3_3_c13_c0_5", self.thread_pointer_2);
+        }
         self.floating_point.load();
     }
 }

@@ -83,7 +83,7 @@ impl Vcpu {
     pub(super) fn handle(&mut self, syndrome: &Syndrome) -> After {
         match syndrome.class() {
             class::WFX => {
-                self.skip();
+                self.skip_of(syndrome);
                 if syndrome.esr & WFE != 0 {
                     return After::LetOthersRun;
                 }
@@ -122,6 +122,12 @@ impl Vcpu {
     /// Goes on behind the instruction.
     pub(super) fn skip(&mut self) {
         self.registers.pc += 4;
+    }
+
+    /// The same, where it may be one of 16 bits: EL0 may run AArch32.
+    fn skip_of(&mut self, syndrome: &Syndrome) {
+        const IL: u64 = 1 << 25;
+        self.registers.pc += if syndrome.esr & IL != 0 { 4 } else { 2 };
     }
 
     /// A register of the guest.

@@ -10,6 +10,8 @@ use super::exit::Syndrome;
 /// A system register by op0, op1, CRn, CRm, op2.
 type Encoding = (u64, u64, u64, u64, u64);
 
+const ACTLR: Encoding = (3, 0, 1, 0, 1);
+const OSLSR: Encoding = (2, 0, 1, 1, 4);
 const ICC_DIR: Encoding = (3, 0, 12, 11, 1);
 const ICC_SGI1R: Encoding = (3, 0, 12, 11, 5);
 const ICC_ASGI1R: Encoding = (3, 0, 12, 11, 6);
@@ -44,23 +46,35 @@ impl Vcpu {
             ICC_DIR => guest.vgic().deactivate(self.index(), value as u32 & 0xff_ffff),
             // For another security state, which there is none of.
             ICC_ASGI1R => return true,
-            encoding => return is_performance_monitor(encoding),
+            encoding => return is_inert(encoding),
         };
         guest.wake_all(&concerned);
         true
     }
 }
 
-/// Performance monitors, which there are none of, read as zero and take no writes.
+/// What reads as zero and takes no writes: performance monitors, debug registers, auxiliary control.
+fn is_inert(encoding: Encoding) -> bool {
+    is_performance_monitor(encoding) || is_debug(encoding) || encoding == ACTLR
+}
+
+/// Breakpoints, watchpoints, the OS lock and what else debuggers use, but for trace.
+const fn is_debug((op0, op1, ..): Encoding) -> bool {
+    op0 == 2 && (op1 == 0 || op1 == 3)
+}
+
 const fn is_performance_monitor((op0, op1, crn, crm, _): Encoding) -> bool {
     op0 == 3 && (crn == 9 && (op1 == 0 && crm == 14 || op1 == 3 && crm >= 12) || crn == 14 && op1 == 3 && crm >= 8)
 }
 
 /// What the guest reads.
 fn read(encoding: Encoding) -> Option<u64> {
+    /// There is an OS lock, which is open.
+    const OS_LOCK: u64 = 1 << 3;
     match encoding {
+        OSLSR => Some(OS_LOCK),
         (3, 0, 0, crm @ 1..=7, op2) => Some(read_id(crm, op2) & !hidden(crm, op2)),
-        encoding => is_performance_monitor(encoding).then_some(0),
+        encoding => is_inert(encoding).then_some(0),
     }
 }
 
@@ -81,8 +95,8 @@ const fn hidden(crm: u64, op2: u64) -> u64 {
         (6, 2) => fields(&[8, 12]),
         // ID_AA64MMFR0_EL1: all but 36 bits of a physical address, fine-grained traps, ECV.
         (7, 0) => 0b1110 | fields(&[56, 60]),
-        // ID_AA64MMFR1_EL1: VHE, execute-never at stage 2, HCRX_EL2.
-        (7, 1) => fields(&[8, 28, 40]),
+        // ID_AA64MMFR1_EL1: VHE, limited ordering regions, execute-never at stage 2, HCRX_EL2.
+        (7, 1) => fields(&[8, 16, 28, 40]),
         // ID_AA64MMFR2_EL1: nested virtualisation, its traps.
         (7, 2) => fields(&[24, 56]),
         _ => 0,
