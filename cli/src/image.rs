@@ -106,6 +106,10 @@ pub static YARDSTICK: ImageKind =
 pub static PSCI_ROWS: ImageKind =
     ImageKind { package: "reveille-psci-rows", architecture: &machine::ARM64, container: Container::Arm64Image };
 
+/// A guest that means harm, and the witness beside it.
+pub static HOSTILE_GUEST: ImageKind =
+    ImageKind { package: "reveille-hostile-guest", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// An image that is ready to boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuiltImage {

@@ -12,6 +12,7 @@ mod firmware;
 mod foreign;
 mod hotplug;
 mod hypervisor;
+mod isolation;
 mod loader;
 mod malta;
 mod own_kernel;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         foreign::TESTS,
         hotplug::TESTS,
         hypervisor::TESTS,
+        isolation::TESTS,
         loader::TESTS,
         malta::TESTS,
         console::TESTS,

@@ -213,6 +213,17 @@ impl Stand {
         Ok(BuiltImage { guest, ..build(&image::HYPERVISOR)? })
     }
 
+    /// The hypervisor, with the guest that means harm, or looks on, as what its guest 0 runs; other guests can run the same file. Built anew
+    /// each time.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn hostile_guest(&self) -> Result<BuiltImage, String> {
+        let build = |kind| image::build(&self.host, kind, &[]).map_err(|error| error.to_string());
+        let guest = Some(build(&image::HOSTILE_GUEST)?.flat);
+        Ok(BuiltImage { guest, ..build(&image::HYPERVISOR)? })
+    }
+
     fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
         image::build_for(&self.host, self.machine, stack, features).map_err(|error| error.to_string())
     }

@@ -1,0 +1,59 @@
+//! The guest's timer, as no kernel programs it.
+
+use alloc::format;
+use core::time::Duration;
+
+use reveille_runtime::arch::timer;
+use reveille_runtime::clock;
+
+use super::{Attacker, Row, Verdict};
+use crate::registers::{read_register, write_register};
+
+/// The rows of this module.
+pub const ROWS: &[Row] = &[("timer_due_for_ever", due), ("timer_programmed_with_junk", junk)];
+
+const ENABLE: u64 = 1;
+
+/// Due since ever and never served: its level stays high, whatever the vCPU does.
+fn due(attacker: &mut Attacker) -> Verdict {
+    const ISTATUS: u64 = 1 << 2;
+    let limit = attacker.flood;
+    attacker.all(limit, |_, _| {
+        write_register!("cntv_cval_el0", 0);
+        write_register!("cntv_ctl_el0", ENABLE);
+        while !crate::vcpus::is_over() {
+            crate::vcpus::timer_relax();
+        }
+        write_register!("cntv_ctl_el0", ENABLE);
+    })?;
+    let status = read_register!("cntv_ctl_el0") & ISTATUS;
+    write_register!("cntv_ctl_el0", 0);
+    if status == 0 { Err("the timer is not due".into()) } else { Ok(format!("{limit:?} on all vCPUs")) }
+}
+
+fn junk(attacker: &mut Attacker) -> Verdict {
+    const TIMES: usize = 4_000;
+    for _ in 0..TIMES {
+        let value = match attacker.junk.below(4) {
+            0 => timer::ticks().wrapping_add(attacker.junk.below(10_000)),
+            1 => u64::MAX - attacker.junk.below(10_000),
+            _ => attacker.junk.argument(),
+        };
+        if attacker.junk.below(2) == 0 {
+            write_register!("cntv_cval_el0", value);
+        } else {
+            write_register!("cntv_tval_el0", value);
+        }
+        write_register!("cntv_ctl_el0", attacker.junk.next());
+    }
+    // A vCPU that waits with a timer far away is woken by nobody, and by a near one all the same.
+    write_register!("cntv_ctl_el0", 0);
+    write_register!("cntv_cval_el0", clock::ticks_after(Duration::from_micros(100)));
+    write_register!("cntv_ctl_el0", ENABLE);
+    let due = || read_register!("cntv_ctl_el0") & 1 << 2 != 0;
+    while !due() {
+        crate::vcpus::timer_relax();
+    }
+    write_register!("cntv_ctl_el0", 0);
+    Ok(format!("{TIMES} times"))
+}
