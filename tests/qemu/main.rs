@@ -84,6 +84,7 @@ fn main() -> ExitCode {
         foreign::LONG_TESTS,
         hotplug::LONG_TESTS,
         hypervisor::LONG_TESTS,
+        isolation::LONG_TESTS,
         loader::LONG_TESTS,
         malta::LONG_TESTS,
         peers::LONG_TESTS,
