@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use reveille_cli::boot::BootOptions;
+use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::foreign::text::Said;
 use reveille_cli::hand_over::HandOver;
+use reveille_cli::image;
 use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
+use reveille_system_tests::payload::Payload;
 use reveille_system_tests::{Booted, PATIENCE, Stand, path};
 
 use crate::Test;
@@ -21,6 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
     ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
     ("hypervisor_runs_the_loader_as_a_guest_with_the_kernel_behind_it", loader_as_guest),
+    ("hypervisor_comes_up_on_a_machine_without_psci", without_psci),
     ("hypervisor_rows_40_to_43_its_cpus_come_out_of_a_loaders_pen", from_the_pen),
 ];
 
@@ -170,6 +173,27 @@ fn linux_behind_guest_loader(stand: &Stand) -> Result<(), String> {
         booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")?;
     }
     Ok(())
+}
+
+/// All CPUs enter the loader at EL3, and nobody answers calls: the pen is the only way, and semihosting the only end.
+fn without_psci(stand: &Stand) -> Result<(), String> {
+    let hypervisor = image::build(stand.host(), &image::HYPERVISOR, &[]).map_err(|error| error.to_string())?;
+    let payload = Payload::new(&hypervisor.flat, "reveille.exit=semihosting reveille.timeout_ms=10000")?;
+    let payload = payload.with_part("module", &stand.image().flat, "")?;
+    let mut qemu_arguments = payload.arguments(|_| ())?;
+    qemu_arguments.extend(["-machine", "secure=on", "-m", "1G"].map(str::to_owned));
+    let options = BootOptions {
+        entry_level: Some(2),
+        cpu_model: Some("cortex-a76".into()),
+        format: Some(ImageFormat::Elf),
+        qemu_arguments,
+        ..BootOptions::default()
+    };
+    let booted = stand.boot_image(stand.loader()?, &options)?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+    says(&booted, "entered at EL3")?;
+    came_by(&booted, "smp_spin_table_cpu_up")?;
+    every_stage(&booted, &["loader", "hypervisor", "kernel"])
 }
 
 /// Each of our stages is there, with 4 CPUs online.

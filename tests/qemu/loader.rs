@@ -334,8 +334,15 @@ fn tampered_elf(stand: &Stand) -> Result<(), String> {
 }
 
 fn bad_elf(stand: &Stand) -> Result<(), String> {
-    for (address, reason) in [(0x4020_0000, "would lie over the loader"), (0x1000_0000, "is not in memory")] {
-        let payload = linked_kernel(stand, address)?;
+    // What is beside the kernel's file lies at the end of memory, and QEMU's devicetree 128 MiB into it.
+    let table = [
+        (0x4020_0000, "would lie over the loader"),
+        (0x4800_0000, "would lie over the devicetree"),
+        (0x5f60_0000, "would lie over the initrd"),
+        (0x1000_0000, "is not in memory"),
+    ];
+    for (address, reason) in table {
+        let payload = linked_kernel(stand, address)?.with_part("initrd", &stand.image().flat, "")?;
         let booted = boot(stand, stand.loader()?, &payload, cpus(4), "")?;
         refused(&booted, &format!("Refused: the kernel cannot be loaded: its segment from {address:#x} to"))?;
         says(&booted, reason)?;

@@ -48,17 +48,21 @@ fn wide(range: &Range<usize>) -> Range<u64> {
 /// What is somebody's, by the names of those who have it.
 fn taken(loader: &Loader, payload: &Payload) -> Vec<Taken> {
     let devicetree = loader.fdt.data().as_ptr_range();
-    let mut taken = Vec::from([
-        Taken { owner: "the loader", memory: wide(&loader.layout.own()) },
-        Taken { owner: "the devicetree", memory: devicetree.start.addr() as u64..devicetree.end.addr() as u64 },
-    ]);
-    for part in &payload.parts {
-        let owner = if part.name == "kernel" { "its own file" } else { part.name };
-        taken.push(Taken { owner, memory: wide(&part.place) });
+    let devicetree = devicetree.start.addr()..devicetree.end.addr();
+    let (own, others) = (loader.layout.own(), loader.layout.taken());
+    let parts = payload.parts.iter().map(|part| (owner(part.name), &part.place));
+    let known = [("the devicetree", &devicetree)].into_iter().chain(parts).chain([("the loader", &own)]);
+    let others = others.as_slice().iter().map(|other| ("memory that is reserved", other));
+    known.chain(others).map(|(owner, memory)| Taken { owner, memory: wide(memory) }).collect()
+}
+
+/// Who has the memory of the part `name`.
+fn owner(name: &str) -> &'static str {
+    match name {
+        "initrd" => "the initrd",
+        "module" => "the module",
+        _ => "its own file",
     }
-    let others = loader.layout.taken();
-    taken.extend(others.as_slice().iter().map(|other| Taken { owner: "memory that is reserved", memory: wide(other) }));
-    taken
 }
 
 /// Puts a segment of `file` where it goes: where that is.
