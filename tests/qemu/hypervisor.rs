@@ -6,10 +6,10 @@ use std::time::Duration;
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::foreign::text::Said;
 use reveille_cli::hand_over::HandOver;
-use reveille_cli::image;
+use reveille_cli::image::{self, BuiltImage};
 use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
-use reveille_system_tests::payload::Payload;
+use reveille_system_tests::payload::{CHUNK, Payload};
 use reveille_system_tests::{Booted, PATIENCE, Stand, path};
 
 use crate::Test;
@@ -23,6 +23,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
     ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
     ("hypervisor_runs_the_loader_as_a_guest_with_the_kernel_behind_it", loader_as_guest),
+    ("hypervisor_guest_loader_refuses_a_ramdisk_that_was_tampered_with", tampered_ramdisk),
     ("hypervisor_comes_up_on_a_machine_without_psci", without_psci),
     ("hypervisor_rows_40_to_43_its_cpus_come_out_of_a_loaders_pen", from_the_pen),
 ];
@@ -161,6 +162,19 @@ fn loader_as_guest(stand: &Stand) -> Result<(), String> {
         every_stage(&booted, &["hypervisor", "loader", "kernel"])?;
     }
     Ok(())
+}
+
+/// A guest's loader checks its ramdisk on all vCPUs, and the run of a guest that refuses is no success.
+fn tampered_ramdisk(stand: &Stand) -> Result<(), String> {
+    let payload = Payload::new(&stand.image().flat, "")?;
+    let initrd = payload.archive(|parts| parts[0].1[2 * CHUNK] ^= 1)?;
+    let hypervisor = image::build(stand.host(), &image::HYPERVISOR, &[]).map_err(|error| error.to_string())?;
+    let image = BuiltImage { guest: Some(stand.loader()?.flat.clone()), initrd: Some(initrd), ..hypervisor };
+    let booted = stand.boot_image(&image, &options("hypervisor,kernel", 4, ""))?;
+    says(&booted, "Refused: kernel: chunk 2 has another digest")?;
+    let report = booted.report()?;
+    booted.expect(report.image == "loader" && report.online_count == 4, "the loader should have all vCPUs")?;
+    booted.expect(matches!(booted.0.verdict, Verdict::NotAllOnline(_)), "that is no success")
 }
 
 fn linux_behind_guest_loader(stand: &Stand) -> Result<(), String> {

@@ -62,10 +62,17 @@ impl Payload {
     /// # Errors
     /// It cannot be written.
     pub fn in_memory(&self, change: impl FnOnce(&mut [(String, Vec<u8>)])) -> Result<Vec<String>, String> {
+        Ok(vec!["-initrd".into(), self.archive(change)?.display().to_string()])
+    }
+
+    /// The same as one archive.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn archive(&self, change: impl FnOnce(&mut [(String, Vec<u8>)])) -> Result<PathBuf, String> {
         let files = self.files(change);
         let entries: Vec<_> = files.iter().map(|(name, content)| (&**name, newc::FILE, &**content)).collect();
-        let path = self.write("payload.cpio", &newc::archive(&entries))?;
-        Ok(vec!["-initrd".into(), path.display().to_string()])
+        self.write("payload.cpio", &newc::archive(&entries))
     }
 
     /// All files that have a content.
