@@ -542,7 +542,10 @@ mod tests {
         };
         let only = "is for --machine sim and for stacks that begin with firmware";
         assert_eq!(refused("--fault cpu1:dead"), format!("--fault {only}"));
-        assert_eq!(refused("--enable-method spin-table"), format!("--enable-method {only}"));
+        assert_eq!(
+            refused("--enable-method spin-table"),
+            "--enable-method is for stacks that begin with firmware, such as --stack firmware,kernel"
+        );
         for (line, option) in [
             ("--stack firmware,linux --deadline 2", "--deadline"),
             ("--stack firmware,linux --policy serial", "--policy"),

@@ -27,7 +27,7 @@ use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fetch::cache::digest;
 use crate::foreign::{self, launch};
-use crate::guests::{self, GuestFiles, GuestSpec};
+use crate::guests::{GuestFiles, GuestSpec, files as guest_files};
 use crate::hand_over::HandOver;
 pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
@@ -44,10 +44,13 @@ use crate::verdict::Verdict;
 use heard::Heard;
 pub(crate) use payload::Payload;
 
+mod guests;
 mod heard;
 mod payload;
 use crate::{devicetree, environment};
 
+/// Those of QEMU's models of 64-bit processors that lack Virtualization Host Extensions.
+const WITHOUT_VHE: [&str; 4] = ["cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72"];
 /// How long a run may take where nobody says, with few CPUs.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long firmware may take to write what it was called for, when nothing else happens.
@@ -165,13 +168,17 @@ impl BootOptions {
         let without = |option| Err(Error::StackWithout { stack: self.stack.clone(), option });
         let system = self.stack.system();
         if !self.stack.has_firmware() {
-            let told = [
-                ("--fault", !self.faults.is_empty()),
-                ("--enable-method", self.enable_method != EnableMethod::default()),
-            ];
-            if let Some((option, _)) = told.into_iter().find(|(_, told)| *told) {
-                return Err(Error::OnlyMisbehaving { option });
+            if !self.faults.is_empty() {
+                return Err(Error::OnlyMisbehaving { option: "--fault" });
             }
+            if self.enable_method != EnableMethod::default() {
+                return Err(Error::OnlyFirmware { option: "--enable-method" });
+            }
+        }
+        if self.stack.has_hypervisor() {
+            self.check_vhe()?;
+        } else if !self.guests.is_empty() {
+            return Err(Error::OnlyGuests { option: "--guest" });
         }
         if self.stack.has_loader() {
             if self.machine.secure_firmware.is_none() {
@@ -202,13 +209,12 @@ impl BootOptions {
         let ours = [("--deadline", self.deadline.is_some()), ("--policy", self.policy != Policy::default())];
         let initrd = ("--initrd", self.initrd.is_some());
         let ready = ("--ready", self.ready.is_some());
-        let guests = ("--guest", !self.guests.is_empty());
         let meaningless = match (self.stack.has_hypervisor(), system.is_foreign()) {
             // The guests are in the devicetree, and the hypervisor needs a GICv3.
             (true, true) => vec![ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
             (true, false) => vec![initrd, ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
-            (false, true) => [&ours[..], &[guests]].concat(),
-            (false, false) => vec![initrd, ready, guests],
+            (false, true) => ours.to_vec(),
+            (false, false) => vec![initrd, ready],
         };
         if let Some((option, _)) = meaningless.into_iter().find(|(_, given)| *given) {
             return without(option);
@@ -228,6 +234,16 @@ impl BootOptions {
             (Some(only), Some(level)) if level != only => without("--el"),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a processor that QEMU emulates without what the hypervisor runs on.
+    fn check_vhe(&self) -> Result<(), Error> {
+        let without = self.cpu_model.as_deref().filter(|model| {
+            // What follows are properties.
+            let name = model.split(',').next().unwrap_or_default();
+            WITHOUT_VHE.contains(&name)
+        });
+        without.map_or(Ok(()), |model| Err(Error::NoVhe { model: model.to_owned() }))
     }
 
     /// Refuses what would describe a machine that only its firmware describes.
@@ -341,7 +357,7 @@ fn files_for(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
     let machine = options.machine;
     // A boot loader puts guest 0 into memory and into the devicetree itself.
     let is_written = options.stack.has_hypervisor() && !options.stack.has_loader();
-    let guests = is_written.then(|| guests::files(host, options, image, folder)).transpose()?;
+    let guests = is_written.then(|| guest_files(host, options, image, folder)).transpose()?;
     let GuestFiles { devicetree: with_guests, modules } = guests.unwrap_or_default();
     let beside = |name: String, bytes: &[u8]| {
         let path = image.flat.with_file_name(name);
@@ -424,6 +440,25 @@ mod tests {
         assert!(board.check().is_ok());
         assert!(BootOptions { format: Some(ImageFormat::Elf), ..board.clone() }.check().is_err());
         assert!(BootOptions { cpu_model: Some("max".into()), ..board }.check().is_err());
+    }
+
+    #[test]
+    fn what_a_hypervisor_takes_is_refused_without_one_and_a_processor_without_vhe_with_it() {
+        let Ok(hypervisor) = "hypervisor,kernel".parse::<Stack>();
+        let guests: Vec<GuestSpec> = vec!["linux".parse().unwrap()];
+        let plain = BootOptions { guests, ..BootOptions::default() };
+        let sentence = "--guest is for stacks with a hypervisor, such as --stack hypervisor,linux";
+        assert_eq!(plain.check().unwrap_err().to_string(), sentence);
+        assert!(BootOptions { stack: hypervisor.clone(), ..plain }.check().is_ok());
+        let on = |model: &str, stack: &Stack| {
+            BootOptions { stack: stack.clone(), cpu_model: Some(model.into()), ..BootOptions::default() }.check()
+        };
+        for model in ["cortex-a57", "cortex-a72,pmu=off"] {
+            let refused = on(model, &hypervisor).unwrap_err().to_string();
+            assert!(refused.contains("Virtualization Host Extensions") && refused.contains(model), "{refused}");
+            assert!(on(model, &Stack::default()).is_ok());
+        }
+        assert!(on("cortex-a76", &hypervisor).is_ok() && on("max", &hypervisor).is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::args::{
     Action, Arguments, BenchArguments, BootArguments, BootCommand, DiffArguments, DoctorArguments, InspectArguments,
     ShowArguments, SoakArguments, TortureArguments, ViewArguments,
 };
-use crate::bench::peer::PeerRequest;
+use crate::bench::peer::{self, PeerRequest};
 use crate::bench::progress::Progress;
 use crate::bench::{self, BenchError};
 use crate::boot::{self, BootOptions, BootRun};
@@ -190,6 +190,7 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     let host = setup::ensure(options.machine.architecture())?;
     let prepared = arguments.peer.iter().map(|peer: &PeerRequest| peer.prepare(options.machine));
     options.peers = prepared.collect::<Result<_, _>>()?;
+    peer::tell_apart(&mut options.peers);
     let mut progress = Progress::default();
     let mut say = |what: &str| progress.say(what);
     let result = if arguments.firmware {

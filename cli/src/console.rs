@@ -16,6 +16,8 @@ pub enum Line {
     Text(String),
     /// A record.
     Record(Record<String>),
+    /// A record of the guest with this number, one of several: they have their lines marked so by the hypervisor.
+    GuestRecord(u32, Record<String>),
     /// [`PROMPT`]: what is typed now goes on behind it.
     Prompt,
 }
@@ -46,6 +48,8 @@ impl ConsoleSink for Silent {
 #[derive(Debug, Default)]
 pub struct Splitter {
     pending: Vec<u8>,
+    /// The mark in front of the record that is pending.
+    mark: Option<u32>,
 }
 
 impl Splitter {
@@ -58,7 +62,13 @@ impl Splitter {
             } else {
                 // A record begins a line of its own, even in the middle of a text that another CPU was printing.
                 if byte == RECORD_SEPARATOR as u8 && !self.pending.is_empty() {
-                    self.end_line(&mut lines);
+                    match guest_of(&self.pending) {
+                        Some((guest, b"")) => {
+                            self.pending.clear();
+                            self.mark = Some(guest);
+                        }
+                        _ => self.end_line(&mut lines),
+                    }
                 }
                 self.pending.push(byte);
                 if self.pending == PROMPT.as_bytes() {
@@ -86,11 +96,24 @@ impl Splitter {
         let bytes = std::mem::take(&mut self.pending);
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim_end_matches('\r');
-        lines.push(match decode(text) {
-            Some(record) => Line::Record(record),
-            None => Line::Text(text.trim_start_matches(RECORD_SEPARATOR).to_owned()),
+        lines.push(match (decode(text), self.mark.take()) {
+            (Some(record), None) => Line::Record(record),
+            (Some(record), Some(guest)) => Line::GuestRecord(guest, record),
+            (None, mark) => {
+                let mark = mark.map_or(String::new(), |guest| format!("(d{guest}) "));
+                Line::Text(mark + text.trim_start_matches(RECORD_SEPARATOR))
+            }
         });
     }
+}
+
+/// The guest of which a hypervisor of ours marks a line to be, where there are several, and what it says: `(d1) what it says`.
+#[must_use]
+pub fn guest_of(line: &[u8]) -> Option<(u32, &[u8])> {
+    let line = line.strip_prefix(b"(d")?;
+    let end = line.iter().position(|byte| *byte == b')')?;
+    let number = std::str::from_utf8(&line[..end]).ok()?.parse().ok()?;
+    Some((number, line[end + 1..].strip_prefix(b" ")?))
 }
 
 /// The text of a console, kept for whoever asks when the run is over.
@@ -156,6 +179,19 @@ mod tests {
     fn a_record_in_the_middle_of_a_text_line_is_read() {
         let lines = Splitter::default().push(format!("half a{DONE}\n line\n").as_bytes());
         assert_eq!(lines, [text("half a"), done(), text(" line")]);
+    }
+
+    #[test]
+    fn a_record_of_one_of_several_guests_says_whose_it_is() {
+        let Line::Record(record) = done() else { panic!() };
+        let lines =
+            Splitter::default().push(format!("(d1) {DONE}\n(d1) \n{DONE}\n(d12) \x1e{{\n(d1) a{DONE}\n").as_bytes());
+        let expected = [Line::GuestRecord(1, record), text("(d1) "), done(), text("(d12) {"), text("(d1) a"), done()];
+        assert_eq!(lines, expected);
+        assert_eq!(guest_of(b"(d0) [ 0.1] x"), Some((0, &b"[ 0.1] x"[..])));
+        for line in ["(d0)x", "(dx) x", "(d0", "d0) x"] {
+            assert_eq!(guest_of(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Outcomes decide whether two boots count as the same: what became of each CPU, which were left out, and which proofs passed.
 //! Functions that were passed, masks and times are compared as well, since they explain; `times` keeps quiet about noise.
+//!
+//! Of stacks, every stage is compared that both reports have, by its name; the last stages are whatever they are called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -25,6 +27,53 @@ pub struct Difference {
 /// Compares two boots. Times that differ by less than `threshold` percent are noise.
 #[must_use]
 pub fn compare(before: &Report, after: &Report, threshold: u32) -> Difference {
+    let mut text = String::new();
+    let mut outcomes_differ = false;
+    let pairs = stages(before, after);
+    for (before, after) in &pairs {
+        let stage = compare_stage(before, after, threshold);
+        if pairs.len() > 1 && !stage.text.is_empty() {
+            let _ = writeln!(text, "{}", paint(style::HEADING, format!("{}:", after.stage_name())));
+        }
+        text.push_str(&stage.text);
+        outcomes_differ |= stage.outcomes_differ;
+    }
+    let counts = match pairs.as_slice() {
+        [_] => count(after),
+        stages => {
+            stages.iter().map(|(_, it)| format!("{} {}", it.stage_name(), count(it))).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let conclusion = if outcomes_differ {
+        paint(style::BAD, "the outcomes differ")
+    } else {
+        paint(style::GOOD, format!("the outcomes are the same: {counts}"))
+    };
+    let _ = writeln!(text, "{conclusion}");
+    Difference { outcomes_differ, text }
+}
+
+/// The stages that are compared, in the order of the later boot: those that both have by one name, and the two reports themselves.
+fn stages<'a>(before: &'a Report, after: &'a Report) -> Vec<(&'a Report, &'a Report)> {
+    let is_main = |report: &Report, stage: &Report| stage.stage_name() == report.stage_name();
+    let mut pairs = Vec::new();
+    for stage in &after.stages {
+        if is_main(after, stage) {
+            pairs.push((before, after));
+        } else {
+            let earlier = before.stages.iter().filter(|earlier| !is_main(before, earlier));
+            let same = earlier.into_iter().find(|earlier| earlier.stage_name() == stage.stage_name());
+            pairs.extend(same.map(|earlier| (earlier, stage)));
+        }
+    }
+    if !after.stages.iter().any(|stage| is_main(after, stage)) {
+        pairs.push((before, after));
+    }
+    pairs
+}
+
+/// Compares a stage.
+fn compare_stage(before: &Report, after: &Report, threshold: u32) -> Difference {
     let outcomes = outcomes(before, after);
     let same_machine = before.machine == after.machine;
     let times = if same_machine { times::compare(before, after, threshold) } else { Vec::new() };
@@ -40,14 +89,7 @@ pub fn compare(before: &Report, after: &Report, threshold: u32) -> Difference {
         let _ = writeln!(text, "{}", paint(style::HEADING, name));
         lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
-    let outcomes_differ = !outcomes.is_empty();
-    let conclusion = if outcomes_differ {
-        paint(style::BAD, "the outcomes differ")
-    } else {
-        paint(style::GOOD, format!("the outcomes are the same: {}", count(after)))
-    };
-    let _ = writeln!(text, "{conclusion}");
-    Difference { outcomes_differ, text }
+    Difference { outcomes_differ: !outcomes.is_empty(), text }
 }
 
 fn count(report: &Report) -> String {
@@ -70,8 +112,14 @@ fn settings(before: &Report, after: &Report) -> Vec<String> {
         change("entered at", level(before), level(after)),
         change("boot CPU", format!("{:#x}", before.boot_hw_id), format!("{:#x}", after.boot_hw_id)),
         change("CPUs asked for", before.asked_count, after.asked_count),
+        change("stages", stage_names(before), stage_names(after)),
     ];
     changes.into_iter().flatten().collect()
+}
+
+fn stage_names(report: &Report) -> String {
+    let names: Vec<String> = report.stages.iter().map(Report::stage_name).collect();
+    if names.is_empty() { "one".into() } else { names.join(", ") }
 }
 
 fn outcomes(before: &Report, after: &Report) -> Vec<String> {
@@ -215,6 +263,35 @@ functions
 the outcomes differ
 ";
         assert_eq!(plain(&before, &after), (true, expected.into()));
+    }
+
+    /// A stack with a firmware of so many CPUs below a kernel.
+    fn stack(firmware: Report) -> Report {
+        let (kernel, firmware) = (sample::cpus(4), Report { image: "firmware".into(), ..firmware });
+        Report { stages: vec![firmware, kernel.clone()], ..kernel }
+    }
+
+    #[test]
+    fn a_stage_below_that_differs_is_named_and_makes_the_outcome_another() {
+        let good = stack(sample::cpus(4));
+        let expected = "the outcomes are the same: firmware 4 of 4 CPUs online, kernel 4 of 4 CPUs online\n";
+        assert_eq!(plain(&good, &good), (false, expected.into()));
+        let mut firmware = sample::cpus(4);
+        firmware.cpus[2].outcome = reveille_trace_format::Outcome::Failed;
+        firmware.cpus[2].reason = Some("CPU_ON: DENIED (-3)".into());
+        let (differ, text) = plain(&good, &stack(firmware));
+        assert!(differ && text.starts_with("firmware:\noutcomes\n  CPU 2: online → failed: CPU_ON: DENIED"), "{text}");
+        assert!(!text.contains("kernel:"), "{text}");
+    }
+
+    #[test]
+    fn a_stage_that_only_one_has_is_a_setting_and_the_last_stages_are_compared_all_the_same() {
+        let (alone, stack) = (sample::cpus(4), stack(sample::cpus(4)));
+        let (differ, text) = plain(&alone, &stack);
+        assert!(!differ && text.contains("stages: one → firmware, kernel"), "{text}");
+        let other = Report { image: "linux".into(), ..stack.clone() };
+        let (_, text) = plain(&stack, &other);
+        assert!(text.contains("image: kernel 0.1.0 → linux 0.1.0"), "{text}");
     }
 
     #[test]

@@ -32,6 +32,24 @@ pub enum Error {
         /// The option.
         option: &'static str,
     },
+    /// An option means something to firmware of ours only.
+    #[error("{option} is for stacks that begin with firmware, such as --stack firmware,kernel")]
+    OnlyFirmware {
+        /// The option.
+        option: &'static str,
+    },
+    /// An option means something to the hypervisor of ours only.
+    #[error("{option} is for stacks with a hypervisor, such as --stack hypervisor,linux")]
+    OnlyGuests {
+        /// The option.
+        option: &'static str,
+    },
+    /// The hypervisor of ours does not run on such a processor.
+    #[error("the hypervisor needs a processor with Virtualization Host Extensions (ARMv8.1), which {model} has not")]
+    NoVhe {
+        /// Which.
+        model: String,
+    },
     /// An option means something on the simulated machine only.
     #[error("{option} is for --machine sim")]
     OnlySimulated {

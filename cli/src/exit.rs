@@ -65,6 +65,9 @@ impl From<&Error> for ExitStatus {
             | Error::NotSimulated { .. }
             | Error::OnlySimulated { .. }
             | Error::OnlyMisbehaving { .. }
+            | Error::OnlyFirmware { .. }
+            | Error::OnlyGuests { .. }
+            | Error::NoVhe { .. }
             | Error::NoSuchCpu { .. }
             | Error::FaultElsewhere { .. }
             | Error::NothingToSoak

@@ -65,7 +65,9 @@ impl FromStr for GuestSpec {
                 Some(("memory", size)) => {
                     let mebibytes = size.strip_suffix('M').and_then(number);
                     let size = mebibytes.or_else(|| size.strip_suffix('G').and_then(number)?.checked_mul(1024));
-                    guest.memory = size.filter(|size| size.is_multiple_of(2)).ok_or("memory is even, such as 256M")?;
+                    let even = size.filter(|size| size.is_multiple_of(2));
+                    guest.memory =
+                        even.ok_or("memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G")?;
                 }
                 _ => return Err(format!("{wish} is neither vcpus=N nor memory=NM")),
             }
@@ -214,11 +216,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_guest_is_said_in_a_sentence() {
+        const MEMORY: &str = "memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G";
         for (text, sentence) in [
             ("linux:vcpus=0", "vcpus is a number from 1 to 64"),
             ("linux:vcpus=65", "vcpus is a number from 1 to 64"),
-            ("linux:memory=17M", "memory is even, such as 256M"),
-            ("linux:memory=256", "memory is even, such as 256M"),
+            ("linux:memory=17M", MEMORY),
+            ("linux:memory=1K", MEMORY),
+            ("linux:memory=256", MEMORY),
             ("linux:cpus=2", "cpus=2 is neither vcpus=N nor memory=NM"),
             ("xen", "a hypervisor is no guest of another"),
         ] {

@@ -89,7 +89,7 @@ impl<W: Write> Typist<W> {
         match line {
             Line::Prompt => self.turn = Turn::Prompted,
             Line::Text(text) => return self.echo.take_if(|echo| echo == text).is_none(),
-            Line::Record(_) => {}
+            Line::Record(_) | Line::GuestRecord(..) => {}
         }
         true
     }

@@ -5,6 +5,8 @@ use reveille_trace_format::{ACTIVE, KICK, ONLINE};
 pub use reveille_trace_format::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 
+use crate::summary::milliseconds;
+
 pub use self::firmware::{Call, Entry};
 
 pub mod assemble;
@@ -53,18 +55,33 @@ pub struct Report {
     /// Where the report's time begins, in nanoseconds of the counter that all stages share, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter_ns: Option<u64>,
-    /// What it was called for by the stages below, where it is firmware.
+    /// Which guest it is, where it runs above a hypervisor of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestReport>,
+    /// What it was called for by the stages below, where it is firmware; what it called for itself, where it is a guest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Call>,
-    /// Which CPUs it let go into the stage below, where it is firmware.
+    /// Which CPUs it let go into the stage below, where it is firmware; which of its own CPUs began, where it is a guest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Entry>,
     /// How many calls and entries were lost for want of room.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_calls: u32,
-    /// The stages of a stack, the first one first and this one last; none where there is but one.
+    /// The stages of a stack, the first one first and this one last, but for further guests behind it; none where there is but one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Report>,
+}
+
+/// Which guest of a hypervisor a stage is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestReport {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// How it ended, in words that follow its name; `None` if it ran until the machine ended.
+    pub ended: Option<String>,
 }
 
 /// For what is left out where there is none.
@@ -179,6 +196,23 @@ impl Report {
         self.entry_level.map_or(String::new(), |level| format!(" entered at EL{level}"))
     }
 
+    /// How long it took, in words, as far as it was measured: a system that is not ours says nothing of its times, and firmware sees no
+    /// kick where CPUs wait in pens.
+    pub(crate) fn times(&self) -> Option<String> {
+        let prepare = (self.prepare_ns > 0).then(|| format!("prepare {} ms", milliseconds(self.prepare_ns)));
+        let bringup = (self.prepare_ns > 0 || self.bringup_ns > 0)
+            .then(|| format!("bring-up {} ms (first kick to last CPU online)", milliseconds(self.bringup_ns)));
+        let times: Vec<String> = prepare.into_iter().chain(bringup).collect();
+        (!times.is_empty()).then(|| times.join(", "))
+    }
+
+    /// What the stage is called among others: with the guest's number, where it is one.
+    #[must_use]
+    pub fn stage_name(&self) -> String {
+        let guest = self.guest.as_ref().map_or(String::new(), |guest| format!(" (guest {})", guest.number));
+        format!("{}{guest}", self.image)
+    }
+
     /// The bring-up as the events tell it: from the first kick to the last CPU online and through its steps. `None` if either is not there.
     #[must_use]
     pub fn bringup_ns_of_events(&self) -> Option<u64> {
@@ -198,6 +232,16 @@ pub(crate) fn bringup_ns(cpus: &[CpuReport]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_were_not_measured_are_not_told() {
+        let times = |prepare_ns, bringup_ns| Report { prepare_ns, bringup_ns, ..sample::two_cpus() }.times();
+        let bringup = "bring-up 0.002 ms (first kick to last CPU online)";
+        assert_eq!(times(1_000, 2_000), Some(format!("prepare 0.001 ms, {bringup}")));
+        assert_eq!(times(0, 2_000), Some(bringup.into()));
+        assert!(times(1_000, 0).is_some_and(|times| times.contains("bring-up 0.000 ms")));
+        assert_eq!(times(0, 0), None);
+    }
 
     #[test]
     fn bringup_is_the_last_online_minus_the_first_kick() {

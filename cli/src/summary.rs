@@ -32,19 +32,13 @@ pub fn draw(report: &Report) -> String {
 
 /// What the boot came to as a whole, and how long it took. Figures that the image did not come to say are not made up.
 fn headline(report: &Report) -> String {
-    let where_it_ran = format!("{}, {}{}", report.machine, report.image, report.entry_words());
+    let where_it_ran = format!("{}, {}{}", report.machine, report.stage_name(), report.entry_words());
     if report.end != End::Done {
         return format!("{} on {where_it_ran}\n", paint(style::BAD, "the image did not come to its end"));
     }
     let all = report.online_count == report.asked_count;
     let count = format!("{} of {} CPUs online", report.online_count, report.asked_count);
-    // A system that is not ours says nothing of its times, and firmware sees no kick where CPUs wait in pens.
-    let times = if report.prepare_ns == 0 && report.bringup_ns == 0 {
-        String::new()
-    } else {
-        let (prepare, bringup) = (milliseconds(report.prepare_ns), milliseconds(report.bringup_ns));
-        format!("prepare {prepare} ms, bring-up {bringup} ms (first kick to last CPU online)\n")
-    };
+    let times = report.times().map_or(String::new(), |times| format!("{times}\n"));
     format!("{} on {where_it_ran}\n{times}", paint(if all { style::GOOD } else { style::BAD }, count))
 }
 

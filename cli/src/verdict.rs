@@ -53,6 +53,8 @@ pub(crate) fn problems(report: &Report, code: i32) -> Vec<String> {
     if problems.is_empty() && report.online_count < report.asked_count {
         problems.push(format!("{} of {} CPUs are online", report.online_count, report.asked_count));
     }
+    let ended = report.guest.as_ref().and_then(|guest| guest.ended.as_ref()).filter(|_| !report.passed);
+    problems.extend(ended.map(|ended| format!("it {ended}")));
     if problems.is_empty() && !(report.passed && code == 0) {
         problems.push("the image says that not all went well".into());
     }

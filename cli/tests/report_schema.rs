@@ -87,6 +87,7 @@ fn stack() -> Report {
         counter_ns: Some(0),
     };
     let call = |function: &str, target, code: Option<i64>, code_name: Option<&str>| Record::Call {
+        guest: None,
         cpu: 0,
         ns: 2_000,
         id: 0xc400_0003,
@@ -99,13 +100,13 @@ fn stack() -> Report {
     };
     let records = [
         boot,
-        Record::FirmwareCpu { cpu: 0, hw_id: 0 },
-        Record::FirmwareCpu { cpu: 1, hw_id: 0x100 },
-        Record::Entered { cpu: 0, ns: 1_000, hw_id: 0, address: 0x4020_0000, level: 2 },
+        Record::FirmwareCpu { guest: None, cpu: 0, hw_id: 0 },
+        Record::FirmwareCpu { guest: None, cpu: 1, hw_id: 0x100 },
+        Record::Entered { guest: None, cpu: 0, ns: 1_000, hw_id: 0, address: 0x4020_0000, level: 2 },
         call("CPU_ON", Some(1), Some(-3), Some("DENIED")),
         call("unknown", None, Some(-1), None),
         call("SYSTEM_OFF", None, None, None),
-        Record::Lost { count: 3 },
+        Record::Lost { guest: None, count: 3 },
     ];
     let mut assembly = Assembly::default();
     records.into_iter().for_each(|record| assembly.take(record));
@@ -125,6 +126,49 @@ fn the_stages_of_a_stack_keep_to_the_schema() {
         |report| report["stages"][0]["entries"][0]["level"] = json!(3),
         |report| report["stages"][1]["end"] = json!("asleep"),
         |report| report["stages"][0]["calls"][0]["extra"] = json!(1),
+    ];
+    for (number, breakage) in breakages.iter().enumerate() {
+        let mut report = report.clone();
+        breakage(&mut report);
+        assert!(!validator.is_valid(&report), "breakage {number}");
+    }
+}
+
+/// What a hypervisor tells of a guest with two vCPUs.
+fn guest() -> Report {
+    let boot = Record::Boot {
+        schema: 1,
+        image: "hypervisor".to_owned(),
+        version: "0.1.0".to_owned(),
+        entry_level: Some(2),
+        boot_hw_id: 0,
+        counter_ns: Some(0),
+    };
+    let guest = Some(0);
+    let entered = |cpu: u32| Record::Entered { guest, cpu, ns: 1_000, hw_id: 0, address: 0x4020_0000, level: 1 };
+    let records = [
+        boot,
+        Record::Guest { guest: 0, name: "guest0".to_owned() },
+        Record::FirmwareCpu { guest, cpu: 0, hw_id: 0 },
+        entered(0),
+        Record::GuestEnded { guest: 0, ns: 5_000, well: true, how: "switched itself off".to_owned() },
+    ];
+    let mut assembly = Assembly::default();
+    records.into_iter().for_each(|record| assembly.take(record));
+    assembly.guests("virt", false).remove(0)
+}
+
+#[test]
+fn a_guest_keeps_to_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let report = serde_json::to_value(guest()).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!((&report["guest"]["ended"], &report["entry_level"]), (&json!("switched itself off"), &json!(1)));
+    let breakages: [fn(&mut Value); 3] = [
+        |report| report["guest"]["number"] = json!("0"),
+        |report| report["guest"]["ended"] = json!(0),
+        |report| report["guest"]["extra"] = json!(0),
     ];
     for (number, breakage) in breakages.iter().enumerate() {
         let mut report = report.clone();

@@ -7,6 +7,7 @@ use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::foreign::text::Said;
 use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::{self, BuiltImage};
+use reveille_cli::report::{End, Report};
 use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
 use reveille_system_tests::payload::{CHUNK, Payload};
@@ -33,6 +34,7 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     ("hypervisor_row_26_linux_takes_4_vcpus_off_and_on_ten_times", |stand| off_and_on(stand, 4)),
     ("hypervisor_runs_two_guests_that_take_vcpus_off_and_on_ten_times", two_guests),
     ("hypervisor_row_27_vcpus_of_the_kernel_come_and_go_in_hundreds", soak),
+    ("hypervisor_tells_of_a_guest_that_hangs", hangs),
     ("hypervisor_chain_of_firmware_hypervisor_and_linux", |stand| {
         chain(stand, &["firmware", "hypervisor"], None).map(drop)
     }),
@@ -77,7 +79,10 @@ fn kernel(stand: &Stand) -> Result<(), String> {
     let stages: Vec<&str> = report.stages.iter().map(|stage| stage.image.as_str()).collect();
     booted.expect(stages == ["hypervisor", "kernel"], "each stage should have a report")?;
     booted.expect(report.image == "kernel" && report.entry_level == Some(1), "the kernel runs at EL1")?;
-    booted.expect(report.online_count == 4 && report.passed, "4 vCPUs come up and pass the kernel's proofs")
+    booted.expect(report.online_count == 4 && report.passed, "4 vCPUs come up and pass the kernel's proofs")?;
+    booted.expect(report.calls.iter().filter(|call| call.function == "CPU_ON").count() == 3, "its calls are known")?;
+    let lane = &report.with_calls().cpus[1].events;
+    booted.expect(lane.iter().any(|event| event.name == "entered at EL1"), "its vCPUs' lanes have their entries")
 }
 
 fn soak(stand: &Stand) -> Result<(), String> {
@@ -97,7 +102,25 @@ fn linux(stand: &Stand, cpus: u32, vcpus: u32, words: &str) -> Result<Booted, St
     let all: BTreeSet<u32> = (0..vcpus).collect();
     booted.expect(said.online.first() == Some(&all), "user space should see all vCPUs")?;
     says(&booted, "Guest 0 (guest0) switched itself off")?;
+    has_stage(&booted, 0, vcpus)?;
     Ok(booted)
+}
+
+/// The guest is a stage of the report, with each vCPU asked for by another, and let go.
+fn has_stage(booted: &Booted, guest: u32, vcpus: u32) -> Result<(), String> {
+    let mut stages = booted.report()?.stages.iter();
+    let number = |stage: &Report| stage.guest.as_ref().map(|guest| guest.number);
+    let stage = stages.find(|stage| number(stage) == Some(guest)).ok_or("the guest should be a stage of the report")?;
+    booted.expect(stage.image == "linux" && stage.online_count == vcpus, "its vCPUs should be online")?;
+    booted.expect(stage.lost_calls == 0 && stage.end == End::Done && stage.passed, "its report should be whole")?;
+    let asked =
+        |vcpu| stage.calls.iter().any(|call| call.target == Some(vcpu) && call.code_name.as_deref() == Some("SUCCESS"));
+    booted.expect((1..vcpus).all(asked), "the report should have the calls that started vCPUs")?;
+    let began = |vcpu| stage.entries.iter().any(|entry| entry.cpu == vcpu && entry.level == 1);
+    booted.expect((0..vcpus).all(began), "the report should have each vCPU's entry")?;
+    let off = stage.calls.iter().any(|call| call.function == "SYSTEM_OFF");
+    let ended = stage.guest.as_ref().and_then(|guest| guest.ended.as_deref());
+    booted.expect(off && ended == Some("switched itself off"), "the report should have the guest's end")
 }
 
 fn says(booted: &Booted, line: &str) -> Result<(), String> {
@@ -124,6 +147,8 @@ fn two_guests(stand: &Stand) -> Result<(), String> {
     let booted = stand.boot(&options)?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
     says(&booted, "Guest 1 (guest1) switched itself off")?;
+    has_stage(&booted, 0, 4)?;
+    has_stage(&booted, 1, 2)?;
     let of = |guest: &'static str, what: &'static str| {
         booted.0.console.lines().filter(move |line| line.starts_with(guest) && line.contains(what)).count()
     };
@@ -233,7 +258,7 @@ fn chain(stand: &Stand, below: &[&str], hand_over: Option<HandOver>) -> Result<B
     let stack = format!("{},linux", below.join(","));
     let booted = stand.boot(&BootOptions { timeout: Some(LONG), hand_over, ..options(&stack, 4, "") })?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
-    every_stage(&booted, below)?;
+    every_stage(&booted, &[below, &["linux"]].concat())?;
     let said = Said::new(booted.0.console.lines());
     booted.expect(said.count == Some(4), "Linux should count 4 vCPUs")?;
     Ok(booted)
@@ -249,10 +274,11 @@ fn rows(stand: &Stand) -> Result<(), String> {
 }
 
 fn without_vhe(stand: &Stand) -> Result<(), String> {
-    let booted =
-        stand.boot(&BootOptions { cpu_model: Some("cortex-a57".into()), ..options("hypervisor,kernel", 2, "") })?;
-    booted.expect(booted.0.verdict != Verdict::AllOnline, "the run should not go well")?;
-    says(&booted, "has no Virtualization Host Extensions")
+    // The command would refuse such a processor, were it told of it.
+    let qemu_arguments = ["-cpu", "cortex-a57"].map(str::to_owned).to_vec();
+    let booted = stand.boot(&BootOptions { qemu_arguments, ..options("hypervisor,kernel", 2, "") })?;
+    let Verdict::Died(reason) = &booted.0.verdict else { return Err(booted.complaint("the run should not go well")) };
+    booted.expect(reason.contains("has no Virtualization Host Extensions"), "the reason should be the image's own")
 }
 
 /// A Linux without a root file system panics, and resets.
@@ -260,4 +286,14 @@ fn resets(stand: &Stand) -> Result<(), String> {
     let booted = stand.boot(&options("hypervisor,linux", 2, "quiet rdinit=/nothing"))?;
     booted.expect(matches!(booted.0.verdict, Verdict::Died(_)), "a guest that panics is no success")?;
     says(&booted, "Guest 0 (guest0) reset itself")
+}
+
+/// A Linux whose first program only waits.
+fn hangs(stand: &Stand) -> Result<(), String> {
+    let timeout = Some(Duration::from_secs(120));
+    let booted = stand.boot(&BootOptions { timeout, ..options("hypervisor,linux", 2, "reveille.stay=100000") })?;
+    booted.expect(matches!(booted.0.verdict, Verdict::TimedOut(_)), "the run should be ended")?;
+    let report = booted.report()?;
+    booted.expect(report.image == "linux" && report.end == End::TimedOut, "the guest is a stage that did not end")?;
+    booted.expect(report.online_count == 2 && report.entries.len() == 2, "what it did until then should be known")
 }

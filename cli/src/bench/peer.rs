@@ -113,13 +113,25 @@ impl PeerRequest {
             (None, Source::Fetched(fetch)) => fetch().map_err(|error| BenchError::Peer(error.to_string()))?,
             (None, Source::Given(what)) => return Err(BenchError::Peer(format!("{name} needs an image: {what}"))),
         };
-        Ok(Peer { kind, qemu, image })
+        Ok(Peer { name: (*name).to_owned(), kind, qemu, image })
+    }
+}
+
+/// Gives peers of one kind names that tell them apart: `linux 1`, `linux 2`, in the order in which they were asked for.
+pub fn tell_apart(peers: &mut [Peer]) {
+    let kinds: Vec<&str> = peers.iter().map(|peer| peer.kind.name).collect();
+    for (position, peer) in peers.iter_mut().enumerate() {
+        let alike = |kinds: &[&str]| kinds.iter().filter(|kind| **kind == peer.kind.name).count();
+        if alike(&kinds) > 1 {
+            peer.name = format!("{} {}", peer.kind.name, alike(&kinds[..=position]));
+        }
     }
 }
 
 /// A system that can be measured.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    name: String,
     kind: &'static Kind,
     qemu: PathBuf,
     image: PathBuf,
@@ -128,8 +140,8 @@ pub struct Peer {
 impl Peer {
     /// Its name in tables.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.kind.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Why it is not asked to bring up so many CPUs, the one that boots included, if it is not.
@@ -181,7 +193,7 @@ impl Peer {
         let mut watch = Watch::new(self.kind, cpus);
         let finished = qemu::run_until(&self.qemu, &self.arguments(cpus, further), limit, |line| match line {
             Line::Text(text) => watch.see(&text, start.elapsed()),
-            Line::Record(_) | Line::Prompt => ControlFlow::Continue(()),
+            Line::Record(_) | Line::GuestRecord(..) | Line::Prompt => ControlFlow::Continue(()),
         })?;
         watch.phase().map_err(|mut what| {
             if finished.ending == Ending::TimedOut {
@@ -278,7 +290,15 @@ mod tests {
 
     fn xen() -> Peer {
         let kind = KINDS.iter().find(|kind| kind.name == "xen").unwrap();
-        Peer { kind, qemu: "qemu".into(), image: "a,b/xen-4.17".into() }
+        Peer { name: "xen".into(), kind, qemu: "qemu".into(), image: "a,b/xen-4.17".into() }
+    }
+
+    #[test]
+    fn peers_of_one_kind_are_numbered_and_others_are_not() {
+        let lk = Peer { name: "lk".into(), kind: KINDS.iter().find(|kind| kind.name == "lk").unwrap(), ..xen() };
+        let mut peers = [xen(), lk, xen()];
+        tell_apart(&mut peers);
+        assert_eq!(peers.each_ref().map(Peer::name), ["xen 1", "lk", "xen 2"]);
     }
 
     #[test]

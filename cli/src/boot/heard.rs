@@ -6,6 +6,7 @@ use std::time::Duration;
 use reveille_trace_format::PROMPT;
 
 use super::BootOptions;
+use super::guests::{self, Guests};
 use crate::console::{Console, ConsoleSink, Line, Splitter};
 use crate::foreign::behind_loader;
 use crate::foreign::judge::{self, Ended};
@@ -18,6 +19,9 @@ use crate::report::assemble::Assembly;
 use crate::stack::System;
 use crate::verdict::{self, Verdict};
 
+/// What the hypervisor of ours calls itself.
+const HYPERVISOR: &str = "hypervisor";
+
 /// Takes a machine's lines as they come.
 pub(super) struct Heard<'a> {
     sink: &'a mut dyn ConsoleSink,
@@ -28,12 +32,13 @@ pub(super) struct Heard<'a> {
     /// The prompt behind which a line goes on.
     prompt: &'static str,
     assembly: Assembly,
+    guests: Guests,
 }
 
 impl<'a> Heard<'a> {
     pub(super) fn new(sink: &'a mut dyn ConsoleSink, ready: Option<&'a Pattern>) -> Self {
-        let (console, assembly) = Default::default();
-        Self { sink, ready, is_ready: false, console, prompt: "", assembly }
+        let (console, assembly, guests) = Default::default();
+        Self { sink, ready, is_ready: false, console, prompt: "", assembly, guests }
     }
 
     pub(super) fn take(&mut self, line: Line) {
@@ -41,12 +46,14 @@ impl<'a> Heard<'a> {
             Line::Text(text) => {
                 self.sink.text(&text);
                 self.is_ready |= self.ready.is_some_and(|ready| ready.is_in(&text));
+                self.guests.take(&text, self.assembly.guest_count());
                 self.console.push(&format!("{}{text}", std::mem::take(&mut self.prompt)));
             }
             Line::Record(record) => {
                 self.sink.record(&record);
                 self.assembly.take(record);
             }
+            Line::GuestRecord(guest, record) => self.guests.assembly(guest).take(record),
             Line::Prompt => {
                 self.sink.prompt();
                 self.prompt = PROMPT;
@@ -66,7 +73,7 @@ impl<'a> Heard<'a> {
 
     /// How the run went, what it reported, and its console. `firmware_log` is what firmware of ours left on its serial line.
     pub(super) fn conclude(
-        self,
+        mut self,
         options: &BootOptions,
         image: &BuiltImage,
         finished: &Finished,
@@ -76,16 +83,15 @@ impl<'a> Heard<'a> {
         let machine = options.machine.name;
         let timed_out = finished.ending == Ending::TimedOut;
         let firmware = firmware_log.and_then(|log| firmware_report(log, machine, timed_out));
-        let system = options.stack.system();
         let unknown_schema = self.assembly.unknown_schema();
-        let mut own = self.assembly.finish_all(machine, timed_out);
+        let (is_guest, awaited) = (options.stack.has_hypervisor(), self.ready.is_some());
+        let mut own = self.assembly.clone().finish_all(machine, timed_out);
         // A loader that refuses is the last stage.
         let was_started = own.last().is_none_or(|loader| loader.passed);
-        let is_guest = options.stack.has_hypervisor();
-        let (verdict, mut report) = if system.is_foreign() && !is_guest && was_started {
+        let system = options.stack.system();
+        let (verdict, report) = if system.is_foreign() && !is_guest && was_started {
             let said = Said::new(self.console.lines());
             let ended = ended(finished, self.is_ready, &said, firmware.as_ref());
-            let awaited = self.ready.is_some();
             let version = version(system, &image.flat);
             let (name, version) = (system.name(), version.as_str());
             let report = match (&firmware, own.last()) {
@@ -104,21 +110,57 @@ impl<'a> Heard<'a> {
                 }
                 None => verdict::judge(finished.ending, limit, report.as_ref()),
             };
-            // The hypervisor goes on when a guest dies.
-            let crash = (system.is_foreign() && is_guest).then(|| Said::new(self.console.lines()).crash).flatten();
-            let verdict = crash.map_or(verdict, Verdict::Died);
             (verdict, report)
         };
-        if let Some(report) = &mut report {
-            let firmware = firmware.map(|firmware| Report { end: report.end, ..firmware });
-            let before: Vec<Report> = firmware.into_iter().chain(own).collect();
-            if !before.is_empty() {
-                let last = report.clone();
-                report.stages = before.into_iter().chain([last]).collect();
-            }
-        }
-        (verdict, report, self.console)
+        let verdict = match (verdict, refusal(&self.console)) {
+            (Verdict::Died(_), Some(reason)) => Verdict::Died(reason),
+            (verdict, _) => verdict,
+        };
+        let firmware = firmware.zip(report.as_ref()).map(|(firmware, last)| Report { end: last.end, ..firmware });
+        let mut stages: Vec<Report> = firmware.into_iter().chain(own).chain(report).collect();
+        let (verdict, last) = if is_guest {
+            self.add_guests(verdict, &mut stages, options, image, timed_out)
+        } else {
+            (verdict, stages.len().saturating_sub(1))
+        };
+        let report = stages.get(last).cloned();
+        let stages = if stages.len() > 1 { stages } else { Vec::new() };
+        (verdict, report.map(|report| Report { stages, ..report }), self.console)
     }
+
+    /// Adds the guests of the hypervisor to the stages. Returns what the run came to, and which stage is that of guest 0.
+    fn add_guests(
+        &mut self,
+        verdict: Verdict,
+        stages: &mut Vec<Report>,
+        options: &BootOptions,
+        image: &BuiltImage,
+        timed_out: bool,
+    ) -> (Verdict, usize) {
+        let judged = stages.len().saturating_sub(1);
+        let hypervisor = stages.iter().position(|stage| stage.image == HYPERVISOR);
+        // What is behind it is of the guest that is alone, and says itself what it is.
+        let own = hypervisor.map(|hypervisor| stages.drain(hypervisor + 1..).collect()).unwrap_or_default();
+        let version = |system: &System| match &image.guest {
+            Some(file) if system == options.stack.system() => version(system, file),
+            _ => version(system, system.given().unwrap_or(Path::new(""))),
+        };
+        let guests = std::mem::take(&mut self.guests);
+        stages.extend(guests.stages(options, &self.assembly, own, timed_out, version, self.is_ready));
+        let is_guest_0 = |stage: &Report| stage.guest.as_ref().is_some_and(|guest| guest.number == 0);
+        let last = stages.iter().rposition(is_guest_0).unwrap_or(stages.len().saturating_sub(1));
+        // The hypervisor goes on when a guest dies.
+        let is_foreign = options.stack.system().is_foreign();
+        let crash = is_foreign.then(|| Said::new(self.console.lines()).crash).flatten();
+        let verdict = crash.map_or(verdict, Verdict::Died);
+        let own = hypervisor.unwrap_or(stages.len());
+        (guests::with_stages(verdict, &stages[own..], judged.checked_sub(own)), last)
+    }
+}
+
+/// The sentence with which an image of ours says that it cannot run on the machine, and why: the last one.
+fn refusal(console: &Console) -> Option<String> {
+    console.lines().rfind(|line| line.contains(" cannot run here: ")).map(str::to_owned)
 }
 
 /// Which version of a system a file is, where its name says so, as those of Debian's packages do.
@@ -157,5 +199,21 @@ fn ended(finished: &Finished, is_ready: bool, said: &Said, firmware: Option<&Rep
         (None, Ending::Exited(Some(0))) if called("SYSTEM_RESET") => Ended::Reset,
         (None, Ending::Exited(Some(code))) => Ended::Otherwise(format!("QEMU ended with exit code {code}")),
         (None, Ending::Exited(None)) => Ended::Otherwise("a signal ended QEMU".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_cannot_run_says_why_in_its_own_words() {
+        let mut console = Console::default();
+        console.push("Xen's way up on CPU 0x0, entered at EL2");
+        assert_eq!(refusal(&console), None);
+        let sentence = "The hypervisor cannot run here: the processor has no Virtualization Host Extensions (ARMv8.1)";
+        console.push(sentence);
+        console.push("the end");
+        assert_eq!(refusal(&console).as_deref(), Some(sentence));
     }
 }

@@ -55,6 +55,13 @@ pub fn report(name: &str, version: &str, firmware: &Report, said: &Said, ended: 
     }
 }
 
+/// The report of the system called `name` that runs as a guest, from what the hypervisor told of it, and from what its console said.
+#[must_use]
+pub fn guest_report(name: &str, version: &str, told: &Report, said: &Said, ended: &Ended, awaited: bool) -> Report {
+    let Report { guest, calls, entries, lost_calls, .. } = told.clone();
+    Report { guest, calls, entries, lost_calls, ..report(name, version, told, said, ended, awaited) }
+}
+
 /// The report of the system called `name` behind the stage that `known` is the report of: what follows from `cpus`, which is what became
 /// of them, and from what the console said. What is known of the machine stays.
 pub(super) fn behind(

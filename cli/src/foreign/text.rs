@@ -45,11 +45,13 @@ impl Said {
     /// Reads the lines of a console.
     pub fn new<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut said = Self::default();
-        lines.into_iter().for_each(|line| said.take(line.trim()));
+        lines.into_iter().for_each(|line| said.take(line));
         said
     }
 
-    fn take(&mut self, line: &str) {
+    /// Reads one more line.
+    pub fn take(&mut self, line: &str) {
+        let line = line.trim();
         if let Some(list) = plain(line).strip_prefix(ONLINE) {
             self.online.push(cpu_list(list));
             return;

@@ -98,6 +98,7 @@ impl Progress {
             Record::Done { .. } => self.phase = Phase::Done,
             Record::LeftOut { .. } | Record::Proof { .. } => {}
             Record::FirmwareCpu { .. } | Record::Call { .. } | Record::Entered { .. } | Record::Lost { .. } => {}
+            Record::Guest { .. } | Record::GuestEnded { .. } => {}
         }
     }
 

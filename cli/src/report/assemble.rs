@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reveille_trace_format::{Outcome, Record, SCHEMA};
 
-use super::{Call, CpuReport, End, Entry, Event, LeftOut, Masks, Proof, Report, firmware};
+use super::{Call, CpuReport, End, Entry, Event, GuestReport, LeftOut, Masks, Proof, Report, firmware};
 
 /// Takes the records of a run in the order in which they come.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Assembly {
     stage: Option<Stage>,
     /// The stages that were over when that one began.
     earlier: Vec<Stage>,
+    /// What a hypervisor says of its guests, by their numbers.
+    guests: BTreeMap<u32, Stage>,
 }
 
 /// What an image has said so far.
@@ -33,6 +35,9 @@ struct Stage {
     entries: Vec<Entry>,
     lost_calls: u32,
     done: Option<Done>,
+    guest: Option<GuestReport>,
+    /// It is a guest that ended in another way than by switching itself off.
+    has_failed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +52,17 @@ struct Done {
 impl Assembly {
     /// Takes a record. What comes before the first `boot` belongs to no image and is dropped; a second `boot` begins another stage.
     pub fn take(&mut self, record: Record<String>) {
-        if let Record::Boot { schema, image, version, entry_level, boot_hw_id, counter_ns } = record {
+        if let Record::Guest { guest, name } = record {
+            let described = GuestReport { number: guest, name: name.clone(), ended: None };
+            // A guest that begins anew goes on with its report.
+            let stage =
+                self.guests.entry(guest).or_insert_with(|| Stage::new(SCHEMA, name, String::new(), None, 0, None));
+            stage.guest = Some(described);
+        } else if let Some(guest) = record.guest() {
+            if let Some(stage) = self.guests.get_mut(&guest) {
+                stage.take(record);
+            }
+        } else if let Record::Boot { schema, image, version, entry_level, boot_hw_id, counter_ns } = record {
             let stage = Stage::new(schema, image, version, entry_level, boot_hw_id, counter_ns);
             self.earlier.extend(self.stage.replace(stage));
         } else if let Some(stage) = &mut self.stage {
@@ -72,6 +87,29 @@ impl Assembly {
     pub fn finish_all(self, machine: &str, timed_out: bool) -> Vec<Report> {
         let earlier = self.earlier.into_iter().map(|stage| stage.finish(machine, false));
         earlier.chain(self.stage.map(|stage| stage.finish(machine, timed_out))).collect()
+    }
+
+    /// How many guests a hypervisor has begun.
+    #[must_use]
+    pub fn guest_count(&self) -> usize {
+        self.guests.len()
+    }
+
+    /// What a hypervisor told of its guests, in the order of their numbers: reports as those of firmware. With guest 0, or the last one,
+    /// the machine ends.
+    #[must_use]
+    pub fn guests(&self, machine: &str, timed_out: bool) -> Vec<Report> {
+        let has_ended = |stage: &Stage| stage.guest.as_ref().is_some_and(|guest| guest.ended.is_some());
+        let is_over = self.guests.get(&0).is_some_and(has_ended) || self.guests.values().all(has_ended);
+        let finish = |stage: &Stage| Report {
+            end: match (timed_out, is_over) {
+                (true, _) => End::TimedOut,
+                (false, true) => End::Done,
+                (false, false) => End::Died,
+            },
+            ..stage.clone().finish(machine, timed_out)
+        };
+        self.guests.values().map(finish).collect()
     }
 
     /// The report of the last stage, if one ran. `timed_out` says that the run was ended when its time was over.
@@ -107,12 +145,14 @@ impl Stage {
             entries: Vec::new(),
             lost_calls: 0,
             done: None,
+            guest: None,
+            has_failed: false,
         }
     }
 
     fn take(&mut self, record: Record<String>) {
         match record {
-            Record::Boot { .. } => {}
+            Record::Boot { .. } | Record::Guest { .. } => {}
             Record::Cpu { index, hw_id, possible, present, online, active, outcome, reason, lost_events } => {
                 let masks = &mut self.masks;
                 set(&mut masks.possible, index, possible);
@@ -132,14 +172,20 @@ impl Stage {
             Record::Done { asked, online, prepare_ns, bringup_ns, passed } => {
                 self.done = Some(Done { asked, online, prepare_ns, bringup_ns, passed });
             }
-            Record::FirmwareCpu { cpu, hw_id } => {
+            Record::FirmwareCpu { cpu, hw_id, .. } => {
                 self.firmware_cpus.insert(cpu, hw_id);
             }
-            Record::Call { cpu, ns, id, function, arguments, target, code, code_name, faulty } => {
+            Record::Call { cpu, ns, id, function, arguments, target, code, code_name, faulty, .. } => {
                 self.calls.push(Call { cpu, ns, id, function, arguments, target, code, code_name, faulty });
             }
             Record::Entered { cpu, ns, address, level, .. } => self.entries.push(Entry { cpu, ns, address, level }),
-            Record::Lost { count } => self.lost_calls = self.lost_calls.saturating_add(count),
+            Record::GuestEnded { well, how, .. } => {
+                self.has_failed = !well;
+                if let Some(guest) = &mut self.guest {
+                    guest.ended = Some(how);
+                }
+            }
+            Record::Lost { count, .. } => self.lost_calls = self.lost_calls.saturating_add(count),
         }
     }
 
@@ -153,16 +199,27 @@ impl Stage {
         let asked = cpus.iter().filter(|cpu| cpu.outcome != Outcome::NotAsked).count() as u32;
         let bringup_ns = super::bringup_ns(&cpus).unwrap_or(0);
         let is_end = |call: &Call| ["SYSTEM_OFF", "SYSTEM_RESET"].contains(&call.function.as_str());
-        self.done = self.calls.iter().any(is_end).then_some(Done {
+        let is_done = self.guest.is_some() || self.calls.iter().any(is_end);
+        self.done = is_done.then_some(Done {
             asked,
             online: online.len() as u32,
             prepare_ns: 0,
             bringup_ns,
-            passed: true,
+            passed: !self.has_failed,
         });
+        if self.guest.is_some() {
+            self.take_guest();
+        }
         self.masks = Masks { possible: all.clone(), present: all, active: online.clone(), online };
         self.events = cpus.iter().map(|cpu| (cpu.index, cpu.events.clone())).collect();
         self.cpus = cpus.into_iter().map(|cpu| (cpu.index, cpu)).collect();
+    }
+
+    /// What a guest's first entry says of it: that is when its time begins.
+    fn take_guest(&mut self) {
+        let Some(first) = self.entries.first() else { return };
+        (self.entry_level, self.counter_ns) = (Some(first.level), Some(first.ns));
+        self.boot_hw_id = self.firmware_cpus.get(&first.cpu).copied().unwrap_or_default();
     }
 
     fn finish(mut self, machine: &str, timed_out: bool) -> Report {
@@ -206,6 +263,7 @@ impl Stage {
             calls: self.calls,
             entries: self.entries,
             lost_calls: self.lost_calls,
+            guest: self.guest,
             stages: Vec::new(),
         }
     }
@@ -221,115 +279,4 @@ fn set(list: &mut Vec<u32>, index: u32, member: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use reveille_trace_format::Phase;
-
-    use super::*;
-
-    fn boot(image: &str) -> Record<String> {
-        Record::Boot {
-            schema: SCHEMA,
-            image: image.into(),
-            version: "0.1.0".into(),
-            entry_level: Some(1),
-            boot_hw_id: 0,
-            counter_ns: None,
-        }
-    }
-
-    fn cpu(index: u32, outcome: Outcome) -> Record<String> {
-        let online = outcome == Outcome::Online;
-        Record::Cpu {
-            index,
-            hw_id: u64::from(index),
-            possible: true,
-            present: true,
-            online,
-            active: online,
-            outcome,
-            reason: (!online).then(|| "no answer".to_owned()),
-            lost_events: 0,
-        }
-    }
-
-    fn event(cpu: u32, ns: u64, phase: Phase, name: &str) -> Record<String> {
-        Record::Event { cpu, ns, phase, name: name.into(), target: None }
-    }
-
-    fn done(asked: u32, online: u32) -> Record<String> {
-        Record::Done { asked, online, prepare_ns: 7, bringup_ns: 9, passed: true }
-    }
-
-    fn assemble(records: impl IntoIterator<Item = Record<String>>) -> Option<Report> {
-        let mut assembly = Assembly::default();
-        records.into_iter().for_each(|record| assembly.take(record));
-        assembly.finish("virt", false)
-    }
-
-    #[test]
-    fn cpus_come_in_any_order_and_events_keep_theirs() {
-        let report = assemble([
-            boot("kernel"),
-            event(1, 5, Phase::Begin, "secondary_entry"),
-            cpu(2, Outcome::Online),
-            cpu(0, Outcome::Online),
-            event(0, 1, Phase::Begin, "start_kernel"),
-            cpu(1, Outcome::Online),
-            event(1, 6, Phase::Instant, "online"),
-            done(3, 3),
-        ])
-        .unwrap();
-        assert_eq!(report.masks.online, [0, 1, 2]);
-        assert_eq!(report.cpus.iter().map(|cpu| cpu.index).collect::<Vec<_>>(), [0, 1, 2]);
-        let names: Vec<_> = report.cpus[1].events.iter().map(|event| (event.name.as_str(), event.ns)).collect();
-        assert_eq!(names, [("secondary_entry", 5), ("online", 6)]);
-        assert_eq!((report.end, report.asked_count, report.prepare_ns, report.bringup_ns), (End::Done, 3, 7, 9));
-    }
-
-    #[test]
-    fn a_dead_cpu_keeps_its_reason_and_its_missing_ends() {
-        let report = assemble([
-            boot("kernel"),
-            cpu(0, Outcome::Online),
-            cpu(1, Outcome::Stuck),
-            event(1, 5, Phase::Begin, "secondary_start_kernel"),
-            done(2, 1),
-        ])
-        .unwrap();
-        assert_eq!((report.masks.online.as_slice(), report.masks.present.as_slice()), (&[0][..], &[0, 1][..]));
-        assert_eq!(report.cpus[1].reason.as_deref(), Some("no answer"));
-        assert_eq!(report.cpus[1].events.len(), 1);
-    }
-
-    #[test]
-    fn records_that_break_off_still_make_a_report() {
-        let report = assemble([boot("kernel"), cpu(0, Outcome::Online), cpu(1, Outcome::TimedOut)]).unwrap();
-        assert_eq!((report.end, report.asked_count, report.online_count, report.passed), (End::Died, 2, 1, false));
-    }
-
-    #[test]
-    fn without_an_image_there_is_no_report() {
-        assert_eq!(assemble([done(1, 1)]), None);
-    }
-
-    #[test]
-    fn a_second_image_begins_anew() {
-        let report =
-            assemble([boot("loader"), cpu(3, Outcome::Online), boot("kernel"), cpu(0, Outcome::Online)]).unwrap();
-        assert_eq!((report.image.as_str(), report.cpus.len()), ("kernel", 1));
-    }
-
-    #[test]
-    fn another_schema_is_noticed() {
-        let mut assembly = Assembly::default();
-        assembly.take(Record::Boot {
-            schema: 2,
-            image: "kernel".into(),
-            version: "9".into(),
-            entry_level: Some(1),
-            boot_hw_id: 0,
-            counter_ns: None,
-        });
-        assert_eq!(assembly.unknown_schema(), Some(2));
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! What firmware of ours tells of the CPUs: from its calls and entries, what became of each as far as firmware knows.
+//! What firmware of ours tells of the CPUs, and a hypervisor of those of its guests: from calls and entries, what became of each as far as
+//! is known below it.
 
 use std::collections::BTreeMap;
 
@@ -123,11 +124,12 @@ impl Report {
     }
 
     /// The report with what firmware was called for, and which CPUs it let go, among the events of its CPUs: on the report's own time.
-    /// As it is if it has no firmware below it, or does not know where its time begins.
+    /// For a guest, what it called the hypervisor for. As it is if there is no such log, or it does not know where its time begins.
     #[must_use]
     pub fn with_calls(&self) -> Self {
         let mut report = self.clone();
-        let Some((firmware, begin)) = self.stage("firmware").zip(self.counter_ns) else { return report };
+        let provider = if self.guest.is_some() { Some(self) } else { self.stage("firmware") };
+        let Some((firmware, begin)) = provider.zip(self.counter_ns) else { return report };
         let hw_id = |cpu: u32| firmware.cpus.iter().find(|known| known.index == cpu).map(|known| known.hw_id);
         // Firmware and kernel may count CPUs differently.
         let index =
@@ -218,6 +220,24 @@ mod tests {
         let kicks: Vec<_> = cpus[0].events.iter().map(|event| (event.name.as_str(), event.ns, event.target)).collect();
         assert_eq!(kicks, [(KICK, 100, Some(1)), (KICK, 200, Some(2))]);
         assert_eq!(cpus[1].online_ns(), Some(150));
+    }
+
+    #[test]
+    fn a_guests_calls_are_put_among_its_events_and_those_of_the_machines_cpus_are_not() {
+        let mut report = sample::two_cpus();
+        report.counter_ns = Some(1_000_000);
+        report.guest = Some(crate::report::GuestReport { number: 0, name: "guest0".into(), ended: None });
+        report.calls = vec![call(0, 1_051_200, 1, SUCCESS, "SUCCESS")];
+        report.entries = vec![entry(1, 1_090_000)];
+        let mut firmware = sample::two_cpus();
+        firmware.image = "firmware".into();
+        firmware.calls = vec![call(0, 1_060_000, 1, -3, "DENIED")];
+        report.stages = vec![firmware];
+        let names = |cpu: &CpuReport| cpu.events.iter().map(|event| event.name.clone()).collect::<Vec<_>>();
+        let with_calls = report.with_calls();
+        let of_boot_cpu = names(&with_calls.cpus[0]);
+        assert!(of_boot_cpu.contains(&"CPU_ON: SUCCESS".into()) && !of_boot_cpu.contains(&"CPU_ON: DENIED".into()));
+        assert_eq!(names(&with_calls.cpus[1])[0], "entered at EL1");
     }
 
     #[test]

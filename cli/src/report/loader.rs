@@ -12,7 +12,8 @@ impl Report {
     }
 
     fn loader(&self) -> Option<&Self> {
-        self.stage("loader").filter(|loader| loader.image != self.image)
+        // A guest has CPUs of its own.
+        self.stage("loader").filter(|loader| loader.image != self.image && self.guest.is_none())
     }
 
     /// The report with what its CPUs did in the boot loader before, among their events, on the loader's time. As it is if it has no

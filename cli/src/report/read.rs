@@ -46,7 +46,7 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 fn clean_report(report: &mut Report) {
-    let Report { machine, image, image_version, cpus, left_out, proofs, calls, stages, .. } = report;
+    let Report { machine, image, image_version, cpus, left_out, proofs, calls, guest, stages, .. } = report;
     let mut texts = vec![machine, image, image_version];
     texts.extend(
         cpus.iter_mut().flat_map(|cpu| cpu.reason.iter_mut().chain(cpu.events.iter_mut().map(|event| &mut event.name))),
@@ -54,6 +54,7 @@ fn clean_report(report: &mut Report) {
     texts.extend(left_out.iter_mut().flat_map(|left_out| [&mut left_out.node, &mut left_out.reason]));
     texts.extend(calls.iter_mut().flat_map(|call| iter::once(&mut call.function).chain(&mut call.code_name)));
     texts.extend(proofs.iter_mut().flat_map(|proof| [&mut proof.name, &mut proof.detail]));
+    texts.extend(guest.iter_mut().flat_map(|guest| iter::once(&mut guest.name).chain(&mut guest.ended)));
     for text in texts {
         if !text.chars().all(is_harmless) {
             *text = clean(text);

@@ -63,6 +63,7 @@ pub(crate) fn cpus(count: u32) -> Report {
         calls: Vec::new(),
         entries: Vec::new(),
         lost_calls: 0,
+        guest: None,
         stages: Vec::new(),
     }
 }

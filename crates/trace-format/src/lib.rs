@@ -6,7 +6,8 @@
 //!
 //! Firmware has a serial line of its own, and writes [`Record::Boot`], a [`Record::FirmwareCpu`] for each CPU, and from then on a
 //! [`Record::Call`] for each call of what it booted and a [`Record::Entered`] for each CPU that it let go, in the order in which they
-//! happened on each CPU. There is no end: a stage below that hangs leaves what it called until then.
+//! happened on each CPU. There is no end: a stage below that hangs leaves what it called until then. A hypervisor tells the same of its
+//! guests' CPUs on its console, each record with the guest's number, between a [`Record::Guest`] and a [`Record::GuestEnded`].
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -104,6 +105,9 @@ pub enum Record<S> {
     /// A CPU of the machine, under the number by which the firmware's other records name it: that of its place in the devicetree,
     /// from 0, which is the boot CPU.
     FirmwareCpu {
+        /// The guest whose CPU it is, of a hypervisor that tells this of its guests; `None` for a CPU of the machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<u32>,
         /// The number.
         cpu: u32,
         /// What the hardware calls it.
@@ -111,6 +115,9 @@ pub enum Record<S> {
     },
     /// A call that the firmware answered, or from which there is no return.
     Call {
+        /// The guest whose CPU it is, of a hypervisor that tells this of its guests; `None` for a CPU of the machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<u32>,
         /// The CPU that called.
         cpu: u32,
         /// Nanoseconds of the shared counter when the call reached the firmware.
@@ -132,6 +139,9 @@ pub enum Record<S> {
     },
     /// A CPU leaves the firmware for the stage below: its first instruction there is next.
     Entered {
+        /// The guest whose CPU it is, of a hypervisor that tells this of its guests; `None` for a CPU of the machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<u32>,
         /// The CPU.
         cpu: u32,
         /// Nanoseconds of the shared counter.
@@ -145,8 +155,30 @@ pub enum Record<S> {
     },
     /// Calls and entries that the firmware had no room for, since the record before this one.
     Lost {
+        /// The guest whose CPU it is, of a hypervisor that tells this of its guests; `None` for a CPU of the machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<u32>,
         /// How many.
         count: u32,
+    },
+    /// A hypervisor is about to start a guest. What its vCPUs call and when they enter is told as firmware tells it of CPUs, with its
+    /// number, between other records.
+    Guest {
+        /// Its number, from 0.
+        guest: u32,
+        /// Its name.
+        name: S,
+    },
+    /// A guest has ended.
+    GuestEnded {
+        /// Its number.
+        guest: u32,
+        /// Nanoseconds of the shared counter.
+        ns: u64,
+        /// Whether it ended as a system does that is done: it switched itself off.
+        well: bool,
+        /// How, in words that follow the guest's name.
+        how: S,
     },
     /// The image is done. The last record of a stage.
     Done {
@@ -161,6 +193,20 @@ pub enum Record<S> {
         /// Whether every proof passed.
         passed: bool,
     },
+}
+
+impl<S> Record<S> {
+    /// The guest that it is about, where a hypervisor tells it of one.
+    pub fn guest(&self) -> Option<u32> {
+        match self {
+            Self::FirmwareCpu { guest, .. }
+            | Self::Call { guest, .. }
+            | Self::Entered { guest, .. }
+            | Self::Lost { guest, .. } => *guest,
+            Self::Guest { guest, .. } | Self::GuestEnded { guest, .. } => Some(*guest),
+            _ => None,
+        }
+    }
 }
 
 /// The name of the event on the control CPU at which a CPU is kicked; its target is that CPU.
@@ -259,6 +305,7 @@ mod tests {
     #[test]
     fn a_call_is_read_as_it_is_written_whatever_was_passed() {
         let call = |function, code_name| Record::Call {
+            guest: None,
             cpu: 511,
             ns: u64::MAX,
             id: 0xc400_0003,
@@ -280,6 +327,17 @@ mod tests {
         let line =
             "\x1e{\"boot\":{\"schema\":1,\"image\":\"kernel\",\"version\":\"0\",\"entry_level\":1,\"boot_hw_id\":0}}";
         assert!(matches!(decode(line), Some(Record::Boot { counter_ns: None, .. })));
+    }
+
+    #[test]
+    fn what_is_not_of_a_guest_names_none() {
+        let mut line = String::new();
+        write_record(&mut line, &Record::Lost { guest: None, count: 3 }).unwrap();
+        assert_eq!(line, "\x1e{\"lost\":{\"count\":3}}\n");
+        assert_eq!(decode(&line), Some(Record::Lost { guest: None, count: 3 }));
+        line.clear();
+        write_record(&mut line, &Record::Lost { guest: Some(1), count: 3 }).unwrap();
+        assert_eq!(decode(&line), Some(Record::Lost { guest: Some(1), count: 3 }));
     }
 
     #[test]

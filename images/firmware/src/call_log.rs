@@ -1,22 +1,22 @@
-//! The log of the next stage's calls and of its CPUs' entries, which it does not notice: they are kept in a [`ring`] when they happen, and
+//! The log of the next stage's calls and of its CPUs' entries, which it does not notice: they are kept in a [`Ring`] when they happen, and
 //! written as records to the secure UART when nothing has happened for a while, or what is kept is old or much.
 //!
 //! The CPU that is the first to have something kept writes it: its secure timer brings it back to EL3, whatever the next stage does,
 //! which may hang meanwhile. It writes a few at a time.
 
-mod ring;
-
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use psci_server::{Answer, Entry, answer_name, function_name};
+use psci_server::{Answer, Entry};
 use reveille::MAX_CPUS;
+use reveille_psci_log::{Call, Happened, Pace, Ring, Slot, Whose};
 use reveille_trace_format::{Record, SCHEMA, write_record};
 use spin::Mutex;
 
 use crate::{console, cpus, non_secure, timer};
-use ring::{CAPACITY, Ring};
 
+/// How many are kept.
+const CAPACITY: usize = 4096;
 /// How long nothing has to have happened before it is written.
 const QUIET: Duration = Duration::from_millis(20);
 /// How long it is kept at most, if things go on happening.
@@ -25,35 +25,7 @@ const OLDEST: Duration = Duration::from_millis(200);
 const BATCH: usize = 16;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What happened on a CPU.
-#[derive(Clone, Copy)]
-struct Happened {
-    /// The counter then.
-    ticks: u64,
-    cpu: usize,
-    what: What,
-}
-
-#[derive(Clone, Copy)]
-enum What {
-    Called { call: Call, code: Option<u64> },
-    Entered(Entry),
-}
-
-/// A call.
-#[derive(Clone, Copy)]
-pub struct Call {
-    /// X0 to X3.
-    pub registers: [u64; 4],
-    /// The counter when it was made.
-    pub ticks: u64,
-    /// The CPU that it is about.
-    pub target: Option<usize>,
-    /// Whether it was made to go wrong.
-    pub faulty: bool,
-}
-
-static RING: Ring = Ring::new();
+static RING: Ring<[Slot; CAPACITY]> = Ring::new([const { Slot::EMPTY }; CAPACITY]);
 /// Who writes: what is taken out of the ring is written in that order.
 static WRITER: Mutex<()> = Mutex::new(());
 /// When what is kept is to be written, as the counter, and by which CPU, in the lowest bits; 0 where nothing is due.
@@ -67,10 +39,7 @@ fn due_at(ticks: u64, cpu: usize) -> u64 {
 
 /// When more is to be written; `None` where nothing is kept.
 fn next(now: u64) -> Option<u64> {
-    let (oldest, latest) = RING.times()?;
-    let quiet = latest.saturating_add(timer::ticks_of(QUIET));
-    let late = oldest.saturating_add(timer::ticks_of(OLDEST));
-    Some(if RING.count() >= CAPACITY / 2 { now } else { quiet.min(late) })
+    Pace { quiet: timer::ticks_of(QUIET), oldest: timer::ticks_of(OLDEST) }.due(&RING, now)
 }
 
 /// Tells who runs on which CPUs.
@@ -85,19 +54,18 @@ pub fn begin(ids: &[u64]) {
         counter_ns: Some(0),
     });
     for (cpu, &hw_id) in (0..).zip(ids) {
-        write(&Record::FirmwareCpu { cpu, hw_id });
+        write(&Record::FirmwareCpu { guest: None, cpu, hw_id });
     }
 }
 
-/// Keeps a call of `cpu` with its answer.
-pub fn called(cpu: usize, call: Call, answer: Answer) {
-    let code = if let Answer::Return(value) = answer { Some(value) } else { None };
-    keep(Happened { ticks: call.ticks, cpu, what: What::Called { call, code } });
+/// Keeps a call of `cpu` at `ticks` with its answer.
+pub fn called(cpu: usize, ticks: u64, call: Call, answer: Answer) {
+    keep(Happened::called(cpu, ticks, call, answer));
 }
 
 /// Keeps that `cpu` enters the next stage now.
 pub fn entered(cpu: usize, entry: Entry) {
-    keep(Happened { ticks: timer::now(), cpu, what: What::Entered(entry) });
+    keep(Happened::entered(cpu, timer::now(), entry));
 }
 
 fn keep(happened: Happened) {
@@ -159,33 +127,10 @@ pub fn flush_if_possible() {
 
 fn write_happened(happened: &Happened, lost: usize) {
     if lost > 0 {
-        write(&Record::Lost { count: lost as u32 });
+        write(&Record::Lost { guest: None, count: lost as u32 });
     }
-    let (cpu, ns) = (happened.cpu as u32, timer::nanoseconds(happened.ticks));
-    match happened.what {
-        What::Called { call, code } => {
-            let [x0, arguments @ ..] = call.registers;
-            let id = x0 as u32;
-            write(&Record::Call {
-                cpu,
-                ns,
-                id,
-                function: function_name(id).unwrap_or("unknown"),
-                arguments,
-                target: call.target.map(|target| target as u32),
-                code: code.map(|code| code as i64),
-                code_name: code.and_then(|code| answer_name(id, code)),
-                faulty: call.faulty,
-            });
-        }
-        What::Entered(entry) => write(&Record::Entered {
-            cpu,
-            ns,
-            hw_id: cpus::ids()[happened.cpu],
-            address: entry.address,
-            level: non_secure::highest_level(),
-        }),
-    }
+    let whose = Whose { guest: None, ids: cpus::ids(), level: non_secure::highest_level() };
+    write(&happened.record(timer::nanoseconds(happened.ticks), &whose));
 }
 
 fn write(record: &Record<&str>) {

@@ -5,9 +5,10 @@ use core::ops::Range;
 use psci_server::{Answer, Entry, Failed, Platform, Resumed, Server};
 use reveille::MAX_CPUS;
 use reveille_firmware_faults::{Faults, Handled, PowersUp};
+use reveille_psci_log::Call;
 use spin::Once;
 
-use crate::call_log::{self, Call};
+use crate::call_log;
 use crate::exceptions::Frame;
 use crate::pens::Pens;
 use crate::reset::hold;
@@ -110,7 +111,7 @@ pub fn handle(frame: &mut Frame) {
     let cpu = cpus::this_cpu();
     let registers = [frame.x[0], frame.x[1], frame.x[2], frame.x[3]];
     let Handled { answer, target, faulty } = server().platform().faults.handle(server(), cpu, registers, ticks);
-    call_log::called(cpu, Call { registers, ticks, target, faulty }, answer);
+    call_log::called(cpu, ticks, Call { registers, target, faulty }, answer);
     match answer {
         Answer::Return(value) => frame.x[0] = value,
         Answer::Off => hold(),

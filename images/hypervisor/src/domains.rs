@@ -11,7 +11,7 @@ use reveille::CpuIndex;
 use reveille_runtime::{clock, console, devicetree, memory, println, thread, trace};
 
 use crate::guest::build::{self, Start};
-use crate::guest::{self, Guest, MAX_VCPUS, devices, output};
+use crate::guest::{self, Guest, MAX_VCPUS, call_log, devices, output};
 use crate::names::name;
 use crate::virt;
 
@@ -87,6 +87,7 @@ fn ram<'a>(fdt: &Fdt<'a>) -> impl Iterator<Item = Range<u64>> + 'a {
 /// # Errors
 /// There is no room for a thread.
 pub fn unpause(fdt: &Fdt<'_>, guests: &Guests) -> Result<(), &'static str> {
+    call_log::start()?;
     guests.iter().try_for_each(|(guest, start)| guest.start(start))?;
     let Some((guest, _)) = guests.iter().find(|(guest, _)| guest.number == 0) else { return Ok(()) };
     if let Err(reason) = devicetree::console_interrupt(fdt).and_then(|it| console::init_input(it, CpuIndex::BOOT)) {

@@ -4,9 +4,11 @@
 //! - [`build`]: what is in it when the guest begins, and the devicetree that tells the guest of it all;
 //! - [`devices`]: what is where in its addresses that is no memory;
 //! - [`psci`]: what its calls of firmware do;
-//! - [`output`]: what it prints.
+//! - [`output`]: what it prints;
+//! - [`call_log`]: what the host is told of its calls and its vCPUs.
 
 pub mod build;
+pub mod call_log;
 pub mod devices;
 pub mod memory;
 pub mod output;
@@ -30,6 +32,7 @@ use vpl011::Vpl011;
 use crate::vcpu::Vcpu;
 use crate::vcpu::context::Context;
 use build::Start;
+use call_log::CallLog;
 use memory::GuestMemory;
 use psci::GuestCpus;
 
@@ -81,6 +84,7 @@ pub fn note_failure() {
 
 /// Ends the run.
 pub fn exit() -> ! {
+    call_log::flush();
     power::exit(u8::from(FAILED.load(Ordering::Relaxed)))
 }
 
@@ -106,6 +110,7 @@ pub struct Guest {
     vgic: IrqLock<Vgic>,
     psci: Server<GuestCpus, MAX_VCPUS>,
     uart: IrqLock<Vpl011>,
+    log: CallLog,
     vcpus: Vec<Seen>,
     /// [`End`], or 0.
     end: AtomicU8,
@@ -142,6 +147,7 @@ impl Guest {
             vgic: IrqLock::new(vgic),
             psci,
             uart: IrqLock::new(Vpl011::new()),
+            log: CallLog::new(number),
             running: AtomicUsize::new(vcpus.len()),
             vcpus,
             end: AtomicU8::new(0),
@@ -155,6 +161,7 @@ impl Guest {
     pub fn start(self: &Arc<Self>, start: &Start) -> Result<(), &'static str> {
         self.psci.platform().set_guest(Arc::downgrade(self));
         self.psci.boot(0);
+        call_log::begin(self);
         LIVE.fetch_add(1, Ordering::Relaxed);
         for (index, seen) in self.vcpus.iter().enumerate() {
             let vcpu = Vcpu::new(Arc::clone(self), index);
@@ -173,6 +180,11 @@ impl Guest {
     /// What answers its calls of firmware.
     pub fn psci(&self) -> &Server<GuestCpus, MAX_VCPUS> {
         &self.psci
+    }
+
+    /// Where its calls of firmware are kept for the host.
+    pub fn log(&self) -> &CallLog {
+        &self.log
     }
 
     /// What the registers of a vCPU with these affinity fields are after reset.
@@ -236,6 +248,7 @@ impl Guest {
         }
         output::finish(guest.number);
         let end = End::from_raw(guest.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed);
+        call_log::end(guest, end);
         println!("Guest {} ({}) {end}", guest.number, guest.name);
         if end != End::PoweredOff {
             note_failure();

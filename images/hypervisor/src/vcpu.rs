@@ -92,6 +92,7 @@ impl Vcpu {
             }
             match first.take().or_else(|| self.guest().psci().enter(self.index())) {
                 Some(entry) => {
+                    self.guest().log().entered(self.index(), entry);
                     self.reset(entry);
                     if self.run_until_stopped() == Stopped::GuestEnds {
                         break;

@@ -36,8 +36,14 @@ pub fn now() -> Instant {
 /// The counter's value at `duration` from now.
 #[must_use]
 pub fn ticks_after(duration: Duration) -> u64 {
+    timer::ticks().saturating_add(ticks_of(duration))
+}
+
+/// What the counter counts in `duration`.
+#[must_use]
+pub fn ticks_of(duration: Duration) -> u64 {
     let frequency = timer::frequency();
     // A division of 128 bits would cost more than a thread switch; the frequency is some GHz at most.
     let part = u64::from(duration.subsec_nanos()) * frequency / 1_000_000_000;
-    timer::ticks().saturating_add(duration.as_secs().saturating_mul(frequency).saturating_add(part))
+    duration.as_secs().saturating_mul(frequency).saturating_add(part)
 }

@@ -70,11 +70,8 @@ fn facts(report: &Report, story: &Story) -> Vec<String> {
     if report.end != End::Done {
         return vec![image];
     }
-    let mut facts = vec![format!(
-        "{image} · prepare {} ms · bring-up {} ms (first kick to last CPU online)",
-        milliseconds(report.prepare_ns),
-        milliseconds(report.bringup_ns)
-    )];
+    let times = report.times().map_or(String::new(), |times| format!(" · {}", times.replace(", ", " · ")));
+    let mut facts = vec![format!("{image}{times}")];
     if !story.kicks.is_empty() {
         let lost =
             report.cpus.iter().any(|cpu| story.kicks.values().any(|kick| kick.by == cpu.index) && cpu.lost_events > 0);

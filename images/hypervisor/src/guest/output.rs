@@ -2,18 +2,25 @@
 //! they can be read, and lines say whose they are; what is not the end of a line comes when there has been nothing more for a while.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
 use reveille_runtime::arch::timer;
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::{clock, console, print};
 
+use super::call_log;
+
 /// The longest line that is kept.
 const LONGEST_LINE: usize = 512;
 /// How long the beginning of a line is kept back.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Whether the guest that is alone is within a line, and when its last byte came.
+static WITHIN_LINE: AtomicBool = AtomicBool::new(false);
+static LAST_BYTE: AtomicU64 = AtomicU64::new(0);
+/// Somebody waits for the end of that line.
+static AWAITED: AtomicBool = AtomicBool::new(false);
 /// Whether there are several guests.
 static SEVERAL: AtomicBool = AtomicBool::new(false);
 
@@ -48,7 +55,7 @@ pub fn are_several() -> bool {
 /// A guest prints `byte`.
 pub fn print(guest: usize, byte: u8) {
     if !are_several() {
-        console::print_bytes(&[byte]);
+        print_alone(byte);
         return;
     }
     let mut output = OUTPUT.lock();
@@ -66,6 +73,35 @@ pub fn print(guest: usize, byte: u8) {
     if line.bytes.len() >= LONGEST_LINE {
         output.show(guest);
     }
+}
+
+/// The guest that is alone prints `byte`.
+fn print_alone(byte: u8) {
+    {
+        // Nobody prints between lines while one begins.
+        let _output = OUTPUT.lock();
+        console::print_bytes(&[byte]);
+        WITHIN_LINE.store(byte != b'\n', Ordering::Relaxed);
+        LAST_BYTE.store(timer::ticks(), Ordering::Relaxed);
+    }
+    if byte == b'\n' && AWAITED.load(Ordering::Relaxed) && AWAITED.swap(false, Ordering::Relaxed) {
+        call_log::write_due();
+    }
+}
+
+/// Has `tell` print what is not a guest's, between the lines of guests: at once, after the line of a guest that goes on with it, or within
+/// that of one that does not go on; with `anyway`, wherever it is. Returns whether it did; if not, the end of the line has the call
+/// logs written.
+pub fn between_lines(anyway: bool, tell: impl FnOnce()) -> bool {
+    let mut output = OUTPUT.lock();
+    output.end();
+    let latest = LAST_BYTE.load(Ordering::Relaxed).saturating_add(clock::ticks_of(PATIENCE));
+    if !anyway && WITHIN_LINE.load(Ordering::Relaxed) && timer::ticks() < latest {
+        AWAITED.store(true, Ordering::Relaxed);
+        return false;
+    }
+    tell();
+    true
 }
 
 /// Prints what guests have begun and not gone on with.

@@ -1,7 +1,8 @@
 //! Why the guest came out, and what is done about it.
 
 use psci_server::{Answer, Resumed};
-use reveille_runtime::arch::interrupts;
+use reveille_psci_log::Call;
+use reveille_runtime::arch::{self, interrupts};
 
 use super::context::read_register;
 use super::inject::Abort;
@@ -177,7 +178,12 @@ impl Vcpu {
     pub(super) fn call(&mut self) -> Option<Stopped> {
         let index = self.index();
         let [x0, x1, x2, x3, ..] = self.registers.x;
-        match self.guest().psci().handle(index, [x0, x1, x2, x3]) {
+        let registers = [x0, x1, x2, x3];
+        let (ticks, psci) = (arch::timer::ticks(), self.guest().psci());
+        let answer = psci.handle(index, registers);
+        let call = Call { registers, target: psci.target(registers), faulty: false };
+        self.guest().log().called(index, ticks, call, answer);
+        match answer {
             Answer::Return(value) => self.registers.x[0] = value,
             Answer::Off => return Some(Stopped::Off),
             Answer::Suspended(_) => return self.suspend(),
