@@ -1,6 +1,8 @@
 //! Draws the bring-up in time, as SVG: a lane for each CPU with its spans, the kicks between them, and what went wrong in its place.
 //! What a boot loader did with the CPUs before stands first. Where firmware of ours runs below, its calls and entries stand in the lanes as well, so that systems that trace nothing have some.
 //!
+//! Of a stack with guests every stage has a column, and what it did with its CPUs stands there.
+//!
 //! `story` reads times from a report, `scale` maps them to places, `layout` puts everything in its place, `text` measures words, and
 //! `drawing` makes SVG of it all. Whoever sees only the picture of a faulty boot can say which CPU is at fault, and why.
 
@@ -15,7 +17,7 @@ mod text;
 /// The picture of a boot: an SVG document, for light and dark surroundings.
 #[must_use]
 pub fn draw(report: &Report) -> String {
-    drawing::draw(&layout::Layout::new(&report.with_loader().with_calls()), &alternative_text(report))
+    drawing::draw(&layout::Layout::new(report), &alternative_text(report))
 }
 
 /// What the picture shows, for those who do not see it.

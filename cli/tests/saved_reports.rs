@@ -41,7 +41,7 @@ fn show_prints_the_summary_and_on_demand_the_tree() {
 #[test]
 fn show_draws_the_pictures_of_the_documentation() {
     let directory = tempfile::tempdir().unwrap();
-    for name in ["four-cpus", "dead-cpu"] {
+    for name in ["four-cpus", "dead-cpu", "chain"] {
         let file = directory.path().join("picture.svg");
         let report = saved(&format!("{name}.json"));
         let (code, _, stderr) = output(&reveille(&["show".as_ref(), &report, "--timeline".as_ref(), &file]));

@@ -1,13 +1,14 @@
 //! Where everything in the picture is. Nothing is drawn here, so that tests can ask whether it overlaps.
 //!
 //! `heading` says in words what the boot came to, `lane` makes the lane of a CPU, `rows` its spans, `groups` decides which CPUs
-//! share a lane or a label, `legend` explains the signs.
+//! share a lane or a label, `legend` explains the signs. `chain` lays out what runs in several stages with guests.
 
 use super::scale::{Cut, Scale, Tick};
 use super::story::Story;
 use super::text;
 use crate::report::Report;
 
+mod chain;
 mod groups;
 mod heading;
 mod lane;
@@ -47,6 +48,8 @@ pub struct Layout {
     pub axis: Vec<Text>,
     /// What is cut out of it.
     pub cuts: Vec<Cut>,
+    /// What that is, in the legend.
+    pub cut_means: &'static str,
     /// The lanes, from top to bottom.
     pub lanes: Vec<Lane>,
     /// The kicks, from lane to lane.
@@ -288,9 +291,15 @@ impl Layout {
     /// Lays a report out.
     #[must_use]
     pub fn new(report: &Report) -> Self {
+        if chain::is_chain(report) { Self::of_stages(report) } else { Self::of_one(&report.with_loader().with_calls()) }
+    }
+
+    /// Lays out a report whose CPUs have one lane each.
+    fn of_one(report: &Report) -> Self {
         let story = Story::new(report);
         let scale = Scale::new(story.time.clone(), &story.moments, PLOT_LEFT, PLOT_RIGHT);
-        let mut layout = Self { cuts: scale.cuts().collect(), ..Self::default() };
+        let cut_means = "time in which nothing happens, cut out";
+        let mut layout = Self { cuts: scale.cuts().collect(), cut_means, ..Self::default() };
         let below_heading = layout.add_heading(report, &story);
         let below_axis = layout.add_axis(&story, &scale, below_heading);
         layout.add_lanes(report, &story, &scale, below_axis);

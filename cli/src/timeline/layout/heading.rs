@@ -51,6 +51,41 @@ impl Layout {
         y - 4.0
     }
 
+    /// Adds the heading of a stack with guests. Returns where it ends.
+    pub(super) fn add_chain_heading(&mut self, report: &Report) -> f64 {
+        let whole = |stage: &Report| stage.online_count == stage.asked_count && stage.end == End::Done;
+        let names: Vec<String> = report.stages.iter().map(Report::stage_name).collect();
+        let good = report.stages.iter().all(whole);
+        let words =
+            if good { "every stage has all its CPUs online" } else { "not every stage has all its CPUs online" };
+        let tone = if good { Tone::Plain } else { Tone::Bad };
+        let mut y = BORDER + TITLE;
+        for line in text::wrap(
+            &text::clean(&format!("{}: {words}", report.machine)),
+            text::fitting(WIDTH - 2.0 * BORDER, TITLE),
+        ) {
+            self.heading.push(Text { size: TITLE, bold: true, tone, ..label(BORDER, y, line) });
+            y += TITLE + 5.0;
+        }
+        y -= 1.0;
+        y = self.add_line(&names.join(" → "), Tone::Faint, None, y);
+        let words = "each stage's CPUs come up on a scale of its own, from its first kick on";
+        y = self.add_line(words, Tone::Faint, None, y);
+        let of_stage = |stage: &Report| {
+            let name = stage.stage_name();
+            faults(stage).into_iter().map(move |fault| format!("{name}: {fault}")).collect::<Vec<_>>()
+        };
+        let faults: Vec<String> = report.stages.iter().flat_map(of_stage).collect();
+        for fault in faults.iter().take(MOST_FAULTS) {
+            y = self.add_line(fault, Tone::Bad, Some(SignKind::Failed), y);
+        }
+        let more = faults.len().saturating_sub(MOST_FAULTS);
+        if more > 0 {
+            y = self.add_line(&format!("and {more} more"), Tone::Bad, Some(SignKind::Failed), y);
+        }
+        y - 4.0
+    }
+
     /// Adds a line, or more where one does not take it. Returns where the next is.
     fn add_line(&mut self, line: &str, tone: Tone, sign: Option<SignKind>, mut y: f64) -> f64 {
         let x = if sign.is_some() { BORDER + 16.0 } else { BORDER };

@@ -232,7 +232,7 @@ fn empty(cpus: Option<(u32, u32)>, look: Look, shaded: bool, top: f64, height: f
 }
 
 /// Interrupts the lines where texts stand on them.
-fn make_room_for_texts(lane: &mut Lane) {
+pub(super) fn make_room_for_texts(lane: &mut Lane) {
     for text in &lane.texts {
         let (left, right) = text.extent();
         let (left, right) = (left - 4.0, right + 4.0);

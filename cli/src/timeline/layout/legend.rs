@@ -25,7 +25,7 @@ impl Layout {
             (has_bar(BarKind::Missed), Sample::Bar(BarKind::Missed).into(), "waited for in vain"),
             (report.cpus.iter().any(is_faulty), SignKind::Failed, "failed"),
             (has_bar(BarKind::Lost), Sample::Bar(BarKind::Lost).into(), "events lost"),
-            (!self.cuts.is_empty(), Sample::Cut.into(), "time in which nothing happens, cut out"),
+            (!self.cuts.is_empty(), Sample::Cut.into(), self.cut_means),
         ];
         let (mut x, mut y) = (BORDER, self.plot.1 + 24.0);
         for (_, kind, words) in entries.into_iter().filter(|(is_there, ..)| *is_there) {
