@@ -53,7 +53,7 @@ const LONG: Duration = Duration::from_secs(480);
 fn options(stack: &str, cpus: u32, guest_words: &str) -> BootOptions {
     let Ok(stack) = stack.parse::<Stack>();
     let append = (!guest_words.is_empty()).then(|| format!("-- {guest_words}"));
-    BootOptions { stack, cpus, append, timeout: Some(PATIENCE), ..BootOptions::default() }
+    BootOptions { stack, cpus, append, deadline: Some(PATIENCE), ..BootOptions::default() }
 }
 
 /// All CPUs of the machine are the hypervisor's, and Xen's names are passed in their order.
