@@ -8,12 +8,11 @@ mod ipi;
 mod show;
 
 use alloc::string::String;
-use core::fmt;
 
 use command::Command;
-use reveille::{CpuIndex, Instant};
+use reveille::CpuIndex;
 use reveille_runtime::cpus::next_active;
-use reveille_runtime::{clock, console, print, println, thread};
+use reveille_runtime::{console, print, println, thread};
 use reveille_trace_format::PROMPT;
 
 use crate::arch::Machine;
@@ -65,20 +64,4 @@ pub fn run(line: &str) -> Option<String> {
         Command::Help => String::from(command::HELP),
         Command::Exit => return None,
     })
-}
-
-/// A time, in milliseconds with three decimals.
-struct Took(u64);
-
-impl Took {
-    fn since(start: Instant) -> Self {
-        Self(clock::now().nanos_since(start))
-    }
-}
-
-impl fmt::Display for Took {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let microseconds = self.0.saturating_add(500) / 1_000;
-        write!(f, "{}.{:03} ms", microseconds / 1_000, microseconds % 1_000)
-    }
 }

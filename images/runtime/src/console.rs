@@ -1,6 +1,7 @@
 //! The console: whatever UART the machine has for it, as the firmware or boot loader has set it up. With a devicetree that is the one
 //! which `/chosen/stdout-path` names ([`find`]).
 
+pub mod command;
 mod input;
 mod ns16550;
 mod pl011;
@@ -12,7 +13,7 @@ use core::ptr::NonNull;
 
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
-pub use input::{init_input, read_byte, read_line, wait_for_byte};
+pub use input::{Line, Typed, init_input, read_byte, read_line, wait_for_byte};
 use reveille_trace_format::{Record, write_record};
 
 use crate::arch::memory_map;

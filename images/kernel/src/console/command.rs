@@ -2,10 +2,10 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::str::SplitAsciiWhitespace;
 
 use reveille::hotplug::HotplugState;
 use reveille::{CpuIndex, CpuMask};
+use reveille_runtime::console::command::{Words, unknown};
 use reveille_runtime::cpus::{SMP, topology};
 
 use crate::hotplug::hotplug;
@@ -43,20 +43,15 @@ pub enum Command {
     Exit,
 }
 
-type Words<'a> = SplitAsciiWhitespace<'a>;
-
 impl Command {
     /// Reads `line`.
     ///
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn read(line: &str) -> Result<Self, String> {
-        let mut words = line.split_ascii_whitespace();
+        let mut words = Words::of(line);
         let command = Self::read_words(&mut words)?;
-        match words.next() {
-            Some(word) => Err(format!("'{word}' is too much; help lists the commands")),
-            None => Ok(command),
-        }
+        words.end().map(|()| command)
     }
 
     fn read_words(words: &mut Words<'_>) -> Result<Self, String> {
@@ -70,7 +65,7 @@ impl Command {
             "thaw" => Self::Thaw,
             "help" => Self::Help,
             "exit" => Self::Exit,
-            _ => return Err(format!("there is no command '{verb}'; help lists them")),
+            _ => return Err(unknown(verb)),
         })
     }
 
@@ -83,10 +78,10 @@ impl Command {
             "on" => Self::On,
             "off" => Self::Off,
             "state" => Self::State,
-            _ => return Err(format!("there is no command 'cpu {verb}'; help lists them")),
+            _ => return Err(unknown(&format!("cpu {verb}"))),
         };
         let cpu = cpu(words.next().ok_or_else(|| format!("cpu {verb} takes the number of a CPU"))?)?;
-        match words.clone().next().filter(|_| verb == "state") {
+        match words.peek().filter(|_| verb == "state") {
             Some(word) => {
                 words.next();
                 Ok(Self::SetState(cpu, state(word)?))

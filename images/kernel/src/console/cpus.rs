@@ -7,12 +7,12 @@ use core::fmt::{self, Write};
 
 use reveille::hotplug::{Frozen, HotplugError, HotplugState, StepFailure};
 use reveille::{Cpu, CpuIndex, CpuMask};
+use reveille_runtime::console::command::Took;
 use reveille_runtime::cpus::{SMP, topology};
 use reveille_runtime::lock::IrqLock;
 use reveille_runtime::per_cpu::smp_processor_id;
 use reveille_runtime::{clock, interrupt_controller};
 
-use super::Took;
 use crate::hotplug::{self, hotplug};
 
 /// What went wrong last with each CPU.

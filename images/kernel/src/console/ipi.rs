@@ -8,12 +8,11 @@ use core::time::Duration;
 
 use reveille::{CpuIndex, CpuMask};
 use reveille_runtime::arch::timer;
+use reveille_runtime::console::command::Took;
 use reveille_runtime::lock::SharedU64;
 use reveille_runtime::plan::plan;
 use reveille_runtime::thread::Completion;
 use reveille_runtime::{clock, ipi};
-
-use super::Took;
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 /// The number of the last question that was answered, and when it was, on the clock of the CPU that answered.

@@ -7,9 +7,9 @@ use core::fmt::Write;
 use reveille::CpuIndex;
 use reveille::hotplug::Section;
 use reveille::trace::Kind;
+use reveille_runtime::console::command::Took;
 use reveille_runtime::{clock, trace};
 
-use super::Took;
 use crate::hotplug::hotplug;
 use crate::names::text;
 

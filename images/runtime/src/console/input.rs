@@ -56,6 +56,8 @@ pub fn init_input(interrupt: devicetree::Interrupt, cpu: CpuIndex) -> Result<(),
         console.0.enable_receive_interrupt();
         HAS_INTERRUPT.store(true, Ordering::Relaxed);
     }
+    // What was typed before has had no interrupt.
+    interrupted();
     Ok(())
 }
 
@@ -106,22 +108,31 @@ pub fn wait_for_byte(deadline: u64) -> Result<u8, TimedOut> {
 }
 
 /// A line that is being typed.
-#[derive(Default)]
-struct Line(String);
+#[derive(Debug, Default)]
+pub struct Line(String);
 
 /// What to do about a byte that was typed.
-enum Typed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
     /// Show it.
     Echo(char),
     /// Take the last character back.
     Erase,
+    /// Nothing.
     Nothing,
     /// The line is complete.
     End,
 }
 
 impl Line {
-    fn take(&mut self, byte: u8) -> Typed {
+    /// What was typed of it and not taken back.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes the next byte. Characters that are not ASCII are passed over.
+    pub fn take(&mut self, byte: u8) -> Typed {
         match byte {
             b'\r' | b'\n' => Typed::End,
             0x08 | 0x7f if self.0.pop().is_some() => Typed::Erase,
@@ -134,8 +145,7 @@ impl Line {
     }
 }
 
-/// Waits for a line, shows it as it is typed, and takes back what is erased. Characters that are not ASCII are passed over. One
-/// thread at a time.
+/// Waits for a line, shows it as it is typed, and takes back what is erased. One thread at a time.
 ///
 /// # Errors
 /// [`TimedOut`] if the line is not complete when the counter reaches `deadline`; what was typed of it is lost.
