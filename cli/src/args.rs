@@ -10,6 +10,7 @@ use crate::boot::BootOptions;
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fault::GivenFault;
+use crate::foreign::launch;
 use crate::guests::GuestSpec;
 use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
@@ -158,7 +159,8 @@ pub struct BootArguments {
     /// Where the boot loader of --stack loader,... finds what it is to start: in QEMU's fw_cfg, or in memory, as one archive [default: fw-cfg]
     #[arg(long, value_enum)]
     pub payload: Option<PayloadPlace>,
-    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M (may be repeated)
+    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M (may be repeated); behind ",append=" stands what is
+    /// added to its kernel's command line
     #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM")]
     pub guest: Vec<GuestSpec>,
     /// Text to add to the kernel's command line, such as "maxcpus=2"; for what is above Xen or our hypervisor, behind " -- "
@@ -178,7 +180,9 @@ pub struct BootArguments {
     pub views: ViewArguments,
     /// Take commands when the CPUs are up: cpu on|off|state|list, steps, ipi, trace, help, exit
     ///
-    /// They are read from the standard input, a line each; at its end the run ends. There is no time limit unless --timeout says so.
+    /// They are read from the standard input, a line each; at its end the run ends. There is no time limit unless --timeout says so. With
+    /// hypervisor in --stack lines go to guest 0; one with Ctrl-A three times switches to the next guest, and behind the last one to the
+    /// hypervisor's own commands: guest list|start|stop|reset|vcpus, help, exit.
     #[arg(long)]
     pub interactive: bool,
     /// Write the report, as JSON, to this file
@@ -368,11 +372,13 @@ impl BootArguments {
             format: self.format,
             qemu_arguments: self.qemu_arg.clone(),
         };
-        if self.interactive && (options.stack.system().is_foreign() || options.stack.has_hypervisor()) {
+        if self.interactive && options.stack.system().is_foreign() && !options.stack.has_hypervisor() {
             return Err(Error::StackWithout { stack: options.stack, option: "--interactive" });
         }
-        if self.interactive {
-            ask(&mut options, "reveille.console=1");
+        if self.interactive && !options.stack.system().is_foreign() {
+            let is_guest = options.stack.has_hypervisor()
+                && options.append.as_deref().is_none_or(|words| launch::split(words).1.is_none());
+            ask(&mut options, if is_guest { "-- reveille.console=1" } else { "reveille.console=1" });
         }
         options.check()?;
         Ok(options)
@@ -463,6 +469,19 @@ mod tests {
     fn an_interactive_boot_asks_the_kernel_for_its_console() {
         let options = options("reveille boot --interactive --append nosuch");
         assert_eq!(options.append.as_deref(), Some("nosuch reveille.console=1"));
+    }
+
+    #[test]
+    fn an_interactive_boot_asks_a_kernel_that_is_a_guest_behind_two_dashes_and_linux_not_at_all() {
+        let append = |line: &str| options(&format!("reveille boot --interactive --stack {line}")).append;
+        assert_eq!(append("hypervisor,kernel").as_deref(), Some("-- reveille.console=1"));
+        assert_eq!(append("hypervisor,kernel --append a").as_deref(), Some("a -- reveille.console=1"));
+        assert_eq!(append("hypervisor,linux"), None);
+        let words = "reveille boot --interactive --stack hypervisor,kernel --append".split(' ').chain(["-- b"]);
+        let Ok(Action::Boot(given)) = Arguments::read(words.map(OsString::from)).map(Arguments::action) else {
+            panic!()
+        };
+        assert_eq!(given.boot.options().unwrap().append.as_deref(), Some("-- b reveille.console=1"));
     }
 
     #[test]

@@ -259,6 +259,12 @@ impl BootOptions {
         Ok(())
     }
 
+    /// Whether what runs shows [`PROMPT`](reveille_trace_format::PROMPT) whenever it waits for a line: the kernel does, alone on its console.
+    #[must_use]
+    pub fn prompts(&self) -> bool {
+        !self.stack.system().is_foreign() && self.guests.is_empty()
+    }
+
     /// How long the run may take: what was asked for, or a time that grows with the CPUs and with the kernel's own deadline.
     #[must_use]
     pub fn limit(&self) -> Duration {

@@ -99,7 +99,9 @@ fn boot_with(arguments: &BootArguments, options: &BootOptions) -> Result<ExitSta
     let host = setup::ensure(options.machine.architecture())?;
     let image = image::build_for(&host, options.machine, &options.stack, &[])?;
     let run = if arguments.interactive {
-        boot::converse(&host, &image, options, Keyboard::standard_input(), &mut Plain::new(print))?
+        let keyboard = Keyboard::standard_input();
+        let keyboard = if options.prompts() { keyboard } else { keyboard.without_prompts() };
+        boot::converse(&host, &image, options, keyboard, &mut Plain::new(print))?
     } else {
         boot::run(&host, &image, options, &mut Live::new(|line| print(&format!("{line}\n"))))?
     };

@@ -34,7 +34,7 @@ const ALIGNMENT: u64 = 2 << 20;
 /// The most vCPUs that the hypervisor gives a guest.
 const MAX_VCPUS: u32 = 64;
 
-/// A guest beside guest 0, as the command line asks for it: `linux:vcpus=2,memory=256M`.
+/// A guest beside guest 0, as the command line asks for it: `linux:vcpus=2,memory=256M,append=quiet maxcpus=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestSpec {
     /// What runs in it.
@@ -43,6 +43,8 @@ pub struct GuestSpec {
     pub vcpus: u32,
     /// Its memory, in MiB.
     pub memory: u64,
+    /// Text to add to its kernel's command line.
+    pub append: Option<String>,
 }
 
 impl FromStr for GuestSpec {
@@ -54,7 +56,12 @@ impl FromStr for GuestSpec {
         if matches!(system, System::Xen(_)) {
             return Err("a hypervisor is no guest of another".into());
         }
-        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY };
+        // Behind it everything is the guest's, commas too.
+        let (wishes, append) = match wishes.split_once("append=") {
+            Some((wishes, append)) if wishes.is_empty() || wishes.ends_with(',') => (wishes, Some(append.to_owned())),
+            _ => (wishes, None),
+        };
+        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY, append };
         for wish in wishes.split(',').filter(|wish| !wish.is_empty()) {
             let number = |text: &str| text.parse().ok().filter(|&number: &u64| number > 0);
             match wish.split_once('=') {
@@ -69,7 +76,7 @@ impl FromStr for GuestSpec {
                     guest.memory =
                         even.ok_or("memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G")?;
                 }
-                _ => return Err(format!("{wish} is neither vcpus=N nor memory=NM")),
+                _ => return Err(format!("{wish} is none of vcpus=N, memory=NM and append=WORDS")),
             }
         }
         Ok(guest)
@@ -78,7 +85,8 @@ impl FromStr for GuestSpec {
 
 impl fmt::Display for GuestSpec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:vcpus={},memory={}M", self.system, self.vcpus, self.memory)
+        write!(formatter, "{}:vcpus={},memory={}M", self.system, self.vcpus, self.memory)?;
+        self.append.as_ref().map_or(Ok(()), |append| write!(formatter, ",append={append}"))
     }
 }
 
@@ -148,7 +156,8 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
         spis: None,
     }];
     let names: Vec<String> = (1..=options.guests.len()).map(|number| format!("guest{number}")).collect();
-    let bootargs: Vec<String> = options.guests.iter().map(|guest| launch::command_line(&guest.system, None)).collect();
+    let bootargs: Vec<String> =
+        options.guests.iter().map(|guest| launch::command_line(&guest.system, guest.append.as_deref())).collect();
     for ((spec, name), bootargs) in options.guests.iter().zip(&names).zip(&bootargs) {
         let image = image::of_system(host, options.machine, &spec.system)?;
         guests.push(Guest {
@@ -208,7 +217,10 @@ mod tests {
     #[test]
     fn guests_read_back_as_they_are_written() {
         let guest: GuestSpec = "linux:vcpus=2,memory=1G".parse().unwrap();
-        assert_eq!(guest, GuestSpec { system: System::Linux(None), vcpus: 2, memory: 1024 });
+        assert_eq!(guest, GuestSpec { system: System::Linux(None), vcpus: 2, memory: 1024, append: None });
+        assert_eq!(guest.to_string().parse(), Ok(guest));
+        let guest: GuestSpec = "linux:append=a,b vcpus=3".parse().unwrap();
+        assert_eq!((guest.vcpus, guest.append.as_deref()), (1, Some("a,b vcpus=3")));
         assert_eq!(guest.to_string().parse(), Ok(guest));
         let guest: GuestSpec = "kernel".parse().unwrap();
         assert_eq!((guest.vcpus, guest.memory), (1, GUEST_MEMORY));
@@ -223,7 +235,7 @@ mod tests {
             ("linux:memory=17M", MEMORY),
             ("linux:memory=1K", MEMORY),
             ("linux:memory=256", MEMORY),
-            ("linux:cpus=2", "cpus=2 is neither vcpus=N nor memory=NM"),
+            ("linux:cpus=2", "cpus=2 is none of vcpus=N, memory=NM and append=WORDS"),
             ("xen", "a hypervisor is no guest of another"),
         ] {
             assert_eq!(text.parse::<GuestSpec>().unwrap_err(), sentence, "{text}");

@@ -1,5 +1,5 @@
 //! What is typed at a machine's console while it runs: lines, each handed over when the machine prompts for it, so that its UART
-//! need not keep what it has no time for. [`crate::qemu`] has the other end.
+//! need not keep what it has no time for; or, where nobody knows how the machine prompts, as it comes. [`crate::qemu`] has the other end.
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::ChildStdin;
@@ -9,6 +9,8 @@ use crate::console::Line;
 
 /// What is typed when there is nothing more to type.
 const LAST: &str = "exit";
+/// What switches the input of a hypervisor from one guest to the next, typed three times (Ctrl-A). It has no line of its own.
+pub const SWITCH: char = '\u{1}';
 /// How many characters of a line are typed: images keep fewer than 256 that nobody has read yet.
 const LONGEST_LINE: usize = 200;
 
@@ -18,6 +20,8 @@ pub struct Keyboard {
     lines: Receiver<String>,
     /// Whoever types has seen the line before the machine shows it.
     is_terminal: bool,
+    /// Lines are handed over as they come.
+    waits_for_no_prompt: bool,
 }
 
 impl Keyboard {
@@ -38,7 +42,13 @@ impl Keyboard {
     fn new(input: impl BufRead + Send + 'static, is_terminal: bool) -> Self {
         let (sender, lines) = sync_channel(16);
         std::thread::spawn(move || read(input, &sender));
-        Self { lines, is_terminal }
+        Self { lines, is_terminal, waits_for_no_prompt: false }
+    }
+
+    /// The same, with lines that are handed over as they come.
+    #[must_use]
+    pub fn without_prompts(self) -> Self {
+        Self { waits_for_no_prompt: true, ..self }
     }
 }
 
@@ -61,6 +71,8 @@ pub(crate) struct Typist<W = ChildStdin> {
     turn: Turn,
     /// A line that the terminal has shown, and that the machine will show again.
     echo: Option<String>,
+    /// There is nothing more to type.
+    is_done: bool,
 }
 
 /// Whose turn it is.
@@ -76,12 +88,12 @@ enum Turn {
 
 impl<W: Write> Typist<W> {
     pub(crate) fn new(keyboard: Keyboard, machine: W) -> Self {
-        Self { keyboard, machine, turn: Turn::Machine, echo: None }
+        Self { keyboard, machine, turn: Turn::Machine, echo: None, is_done: false }
     }
 
-    /// Whether the machine waits for a line.
+    /// Whether the machine waits for a line, or would take one.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.turn != Turn::Machine
+        self.turn != Turn::Machine || (self.keyboard.waits_for_no_prompt && !self.is_done)
     }
 
     /// Takes note of a line of the machine's console: whether it is to be shown.
@@ -102,14 +114,22 @@ impl<W: Write> Typist<W> {
         // One that was typed ahead stands above the prompt, and is shown behind it.
         let (line, was_shown) = match self.keyboard.lines.try_recv() {
             Ok(line) => (line, self.keyboard.is_terminal && self.turn == Turn::Waiting),
+            Err(TryRecvError::Disconnected) if self.turn == Turn::Machine => {
+                self.is_done = true;
+                return;
+            }
             Err(TryRecvError::Disconnected) => (LAST.to_owned(), false),
             Err(TryRecvError::Empty) => {
-                self.turn = Turn::Waiting;
+                if self.turn == Turn::Prompted {
+                    self.turn = Turn::Waiting;
+                }
                 return;
             }
         };
+        let is_switch = !line.is_empty() && line.chars().all(|character| character == SWITCH);
+        let end = if is_switch { "" } else { "\n" };
         // A machine that ends meanwhile reads no more, and says why elsewhere.
-        let _ = self.machine.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.machine.flush());
+        let _ = self.machine.write_all(format!("{line}{end}").as_bytes()).and_then(|()| self.machine.flush());
         self.echo = was_shown.then_some(line);
         self.turn = Turn::Machine;
     }
@@ -121,7 +141,7 @@ mod tests {
 
     fn typist(is_terminal: bool) -> (SyncSender<String>, Typist<Vec<u8>>) {
         let (sender, lines) = sync_channel(16);
-        (sender, Typist::new(Keyboard { lines, is_terminal }, Vec::new()))
+        (sender, Typist::new(Keyboard { lines, is_terminal, waits_for_no_prompt: false }, Vec::new()))
     }
 
     fn text(text: &str) -> Line {
@@ -184,6 +204,37 @@ mod tests {
         sender.send("steps".into()).unwrap();
         typist.type_next();
         assert!(typist.hear(&text("steps")));
+    }
+
+    #[test]
+    fn without_prompts_lines_are_typed_as_they_come_and_the_end_of_the_input_types_nothing() {
+        let (sender, mut typist) = typist(true);
+        typist.keyboard = typist.keyboard.without_prompts();
+        sender.send("one".into()).unwrap();
+        assert!(typist.is_awaited());
+        typist.type_next();
+        typist.type_next();
+        assert_eq!(typist.machine, b"one\n");
+        assert!(typist.hear(&text("one")), "a shell shows it behind a prompt of its own");
+        drop(sender);
+        typist.type_next();
+        assert_eq!(typist.machine, b"one\n");
+        assert!(!typist.is_awaited());
+        typist.hear(&Line::Prompt);
+        typist.type_next();
+        assert_eq!(typist.machine, b"one\nexit\n", "a machine that prompts waits for something");
+    }
+
+    #[test]
+    fn what_switches_the_input_is_no_line() {
+        let (sender, mut typist) = typist(false);
+        typist.keyboard = typist.keyboard.without_prompts();
+        sender.send("\u{1}\u{1}\u{1}".into()).unwrap();
+        sender.send(String::new()).unwrap();
+        typist.type_next();
+        assert_eq!(typist.machine, b"\x01\x01\x01");
+        typist.type_next();
+        assert_eq!(typist.machine, b"\x01\x01\x01\n");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # What runs on Linux in place of a distribution: it says which CPUs are online, takes each off and on as often as the command line's
-# reveille.cycles says, stays for reveille.stay seconds, and switches the machine off. The first CPU goes by itself, since one has to stay.
+# reveille.cycles says, stays for reveille.stay seconds, is a shell until that is left with reveille.shell=1, and switches the machine off.
+# The first CPU goes by itself, since one has to stay.
 
 bb=/bin/busybox
 $bb mount -t proc proc /proc
@@ -22,11 +23,13 @@ turn() {
 
 cycles=0
 stay=0
+shell=0
 read -r words < /proc/cmdline
 for word in $words; do
     case $word in
         reveille.cycles=*) cycles=${word#*=} ;;
         reveille.stay=*) stay=${word#*=} ;;
+        reveille.shell=*) shell=${word#*=} ;;
     esac
 done
 
@@ -53,4 +56,7 @@ if [ "$stay" -gt 0 ]; then
     online
 fi
 say "ready"
+if [ "$shell" = 1 ]; then
+    $bb setsid $bb cttyhack $bb sh
+fi
 $bb poweroff -f
