@@ -10,6 +10,7 @@ mod devicetrees;
 mod faults;
 mod firmware;
 mod foreign;
+mod guests;
 mod hotplug;
 mod hypervisor;
 mod isolation;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         firmware::TESTS,
         firmware::faults::TESTS,
         foreign::TESTS,
+        guests::TESTS,
         hotplug::TESTS,
         hypervisor::TESTS,
         isolation::TESTS,

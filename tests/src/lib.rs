@@ -1,7 +1,8 @@
-//! What the tests on QEMU share: [`Stand`], which boots, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
+//! What the tests on QEMU share: [`Stand`], which boots, [`conversation`], which talks to what runs, [`devicetree`], which makes odd devicetrees, [`misbehaving`], which has
 //! CPUs misbehave, [`path`], which holds what was traced against the path of the system that is followed, [`pens`], in which
 //! CPUs wait, [`payload`], which is what the boot loader starts, and [`stub`], which boots an image where it lies.
 
+pub mod conversation;
 pub mod devicetree;
 pub mod misbehaving;
 pub mod path;
@@ -224,7 +225,11 @@ impl Stand {
         Ok(BuiltImage { guest, ..build(&image::HYPERVISOR)? })
     }
 
-    fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
+    /// The images of a stack. Built anew each time.
+    ///
+    /// # Errors
+    /// They do not build.
+    pub fn built(&self, stack: &Stack, features: &[&str]) -> Result<BuiltImage, String> {
         image::build_for(&self.host, self.machine, stack, features).map_err(|error| error.to_string())
     }
 

@@ -7,6 +7,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
 
 use crate::command_line;
+use crate::layout::{HEADER, Layout};
 use crate::module::{Cells, Kind, Module, is_compatible, kind, place, take_number, text};
 use crate::refused::{Reason, Refused};
 
@@ -26,10 +27,18 @@ pub struct Limits<'a> {
     pub default_memory: u64,
     /// The least memory that a guest is given, in KiB.
     pub least_memory: u64,
+    /// What the size of a guest's memory is a multiple of, in KiB.
+    pub memory_unit: u64,
+    /// Where the memory of a guest begins, as the guest has it.
+    pub memory_start: u64,
+    /// The most guests that there can be.
+    pub guests: usize,
     /// The most SPIs a guest can have.
     pub spis: u32,
     /// The memory of the machine, in which modules lie.
     pub ram: &'a [Range<u64>],
+    /// Reads the beginning of a module, which lies in that memory. `None` if the module is shorter.
+    pub header: fn(&Module) -> Option<[u8; HEADER]>,
 }
 
 /// A guest that can be served.
@@ -60,6 +69,8 @@ pub struct Configuration<'a> {
     pub bootargs: &'a str,
     /// The guests in the order of their nodes, guest 0 first.
     pub guests: Vec<Result<Guest<'a>, Refused<'a>>>,
+    /// Whether the first of them is guest 0. If not, they are counted from 1.
+    pub has_guest_0: bool,
 }
 
 /// The modules of one guest.
@@ -83,17 +94,21 @@ impl<'a> Configuration<'a> {
         let bootargs = own_bootargs(&chosen);
         let mut guests = Vec::new();
         let mut serve = |name, read: &dyn Fn(&Limits<'_>) -> Option<Result<Guest<'a>, Reason<'a>>>| {
-            let Some(guest) = read(&left) else {
+            let Some(mut guest) = read(&left) else {
                 return;
             };
+            if guests.len() == left.guests {
+                guest = Err(Reason::TooManyGuests { most: left.guests });
+            }
             left.memory -= guest.as_ref().map_or(0, |guest| guest.memory);
             guests.push(guest.map_err(|reason| Refused { name, reason }));
         };
         serve(GUEST_0, &|left| guest_0(&chosen, cells, bootargs, left));
+        let has_guest_0 = Modules::are_in(&chosen);
         for node in chosen.children().filter(|node| is_compatible(node, "xen,domain")) {
             serve(node.name(), &|left| Some(domain(&node, cells.of(&node), left)));
         }
-        Self { bootargs, guests }
+        Self { bootargs, guests, has_guest_0 }
     }
 }
 
@@ -116,17 +131,18 @@ fn guest_0<'a>(
     own_bootargs: &'a str,
     limits: &Limits<'_>,
 ) -> Option<Result<Guest<'a>, Reason<'a>>> {
-    let modules = Modules::find(chosen, true);
-    if matches!(modules, Ok(Modules { kernel: None, ramdisk: None })) {
+    if !Modules::are_in(chosen) {
         return None;
     }
+    let modules = Modules::find(chosen, true);
     let guest = || {
         let modules = modules?;
         let kernel = modules.kernel.ok_or(Reason::NoKernel)?;
         let asked = command_line::vcpus(own_bootargs)?;
         let vcpus = vcpus(asked.unwrap_or(limits.default_vcpus as u64), limits)?;
         let asked = command_line::memory(own_bootargs)?;
-        let memory = memory(asked.unwrap_or(limits.default_memory.min(limits.memory)), limits)?;
+        let usual = limits.default_memory.min(limits.memory);
+        let memory = memory(asked.unwrap_or(usual - usual % limits.memory_unit.max(1)), limits)?;
         let bootargs = match text(&kernel, "bootargs")? {
             Some(bootargs) => bootargs,
             None => guest_0_bootargs(chosen)?,
@@ -151,15 +167,42 @@ fn linux_initrd<'a>(chosen: &FdtNode<'a>) -> Result<Option<(&'a str, Module)>, R
     Ok(module.map(|module| (chosen.name(), module)))
 }
 
+/// What a guest's node may ask for, as Xen's protocol has it, and what that is: none has it here.
+const UNSUPPORTED: [(&str, &str); 6] = [
+    ("xen,static-mem", "memory at fixed addresses (xen,static-mem)"),
+    ("direct-map", "addresses that are the machine's (direct-map)"),
+    ("passthrough", "devices of the machine (passthrough)"),
+    ("xen,passthrough", "devices of the machine (xen,passthrough)"),
+    ("domain-cpupool", "CPUs of its own (domain-cpupool)"),
+    ("llc-colors", "a part of the cache of its own (llc-colors)"),
+];
+
+/// Whether a property is there, and has no value.
+fn is_empty(node: &FdtNode<'_>, property: &str) -> bool {
+    node.property(property).is_some_and(|property| property.value().is_empty())
+}
+
 /// A guest that has a node.
 fn domain<'a>(node: &FdtNode<'a>, cells: Cells, limits: &Limits<'_>) -> Result<Guest<'a>, Reason<'a>> {
-    if node.property("xen,static-mem").is_some() {
-        return Err(Reason::Unsupported("memory at fixed addresses (xen,static-mem)"));
+    let unsupported = UNSUPPORTED.iter().find(|(property, _)| node.property(property).is_some());
+    if let Some((_, what)) = unsupported {
+        return Err(Reason::Unsupported(what));
+    }
+    if text(node, "xen,enhanced").ok().flatten().is_some_and(|text| text != "disabled")
+        || is_empty(node, "xen,enhanced")
+    {
+        return Err(Reason::Unsupported("what Xen gives guests that know of it (xen,enhanced)"));
+    }
+    if node.children().any(|child| is_compatible(&child, "xen,domain-shared-memory-v1")) {
+        return Err(Reason::Unsupported("memory that it shares with others (xen,domain-shared-memory-v1)"));
     }
     let vcpus = vcpus(number(node, "cpus")?.ok_or(Reason::Missing("cpus"))?, limits)?;
     let memory = memory(number(node, "memory")?.ok_or(Reason::Missing("memory"))?, limits)?;
     let spis = spis(node, limits)?;
     let vpl011 = node.property("vpl011").is_some();
+    if vpl011 && !is_empty(node, "vpl011") {
+        return Err(Reason::Malformed { node: node.name(), property: "vpl011", expected: "empty" });
+    }
     let modules = Modules::find(node, false)?;
     let bootargs = match &modules.kernel {
         Some(kernel) => text(kernel, "bootargs")?.unwrap_or_default(),
@@ -190,6 +233,9 @@ fn memory(asked: u64, limits: &Limits<'_>) -> Result<u64, Reason<'static>> {
     match asked {
         _ if asked > left => Err(Reason::TooMuchMemory { asked, left }),
         _ if asked < least => Err(Reason::TooLittleMemory { asked, least }),
+        _ if !asked.is_multiple_of(limits.memory_unit.max(1)) => {
+            Err(Reason::UnevenMemory { asked, unit: limits.memory_unit })
+        }
         _ => Ok(asked),
     }
 }
@@ -203,6 +249,11 @@ fn spis<'a>(node: &FdtNode<'a>, limits: &Limits<'_>) -> Result<Option<u32>, Reas
 }
 
 impl<'a> Modules<'a> {
+    /// Whether a node has any.
+    fn are_in(node: &FdtNode<'a>) -> bool {
+        !matches!(Self::find(node, true), Ok(Self { kernel: None, ramdisk: None }))
+    }
+
     /// Those among a node's children. Those of `/chosen` need not say what they are: the first is the kernel, the second the ramdisk.
     fn find(node: &FdtNode<'a>, by_order: bool) -> Result<Self, Reason<'a>> {
         let mut modules = Self::default();
@@ -259,6 +310,9 @@ impl<'a> Wanted<'a> {
         if both.div_ceil(1024) > self.memory {
             return Err(Reason::ModulesDoNotFit { modules: both, memory: self.memory });
         }
+        let header = (limits.header)(&kernel).ok_or(Reason::NoImage)?;
+        let memory = limits.memory_start..limits.memory_start.saturating_add(self.memory << 10);
+        Layout::new(&memory, &header, &kernel, ramdisk.as_ref())?;
         let Self { name, vcpus, memory, bootargs, vpl011, spis } = self;
         Ok(Guest { name, vcpus, memory, kernel, ramdisk, bootargs, vpl011, spis })
     }

@@ -20,8 +20,11 @@
 //!
 //! # What is refused
 //!
-//! Modules with a passed-through device (`multiboot,device-tree`) and memory at fixed addresses (`xen,static-mem`): a guest would
-//! find less than it was promised.
+//! What would leave a guest with less than it was promised: devices of the machine (`multiboot,device-tree`, `passthrough`), memory at fixed
+//! addresses (`xen,static-mem`, `direct-map`) or shared with others, Xen's own interfaces (`xen,enhanced`), a part of the machine of its own
+//! (`domain-cpupool`, `llc-colors`). And what cannot be: see [`Reason`]. A guest that is refused takes nothing from the others.
+//!
+//! [`Layout`] is where in its memory a guest finds what it begins with.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -30,6 +33,7 @@ extern crate alloc;
 
 mod command_line;
 mod configuration;
+mod layout;
 mod machine;
 mod module;
 mod refused;
@@ -37,6 +41,7 @@ mod refused;
 mod write;
 
 pub use configuration::{Configuration, GUEST_0, Guest, Limits};
+pub use layout::{HEADER, Layout};
 pub use machine::{DevicetreeError, GuestMachine, Pl011};
 pub use module::Module;
 pub use refused::{Reason, Refused};

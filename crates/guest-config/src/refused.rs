@@ -71,6 +71,20 @@ pub enum Reason<'a> {
         /// What is left, in KiB.
         left: u64,
     },
+    /// Memory of a size that is none.
+    #[error("it asks for {asked} KiB of memory, which is no multiple of {unit} KiB")]
+    UnevenMemory {
+        /// What it asks for, in KiB.
+        asked: u64,
+        /// What it should be a multiple of, in KiB.
+        unit: u64,
+    },
+    /// More guests than there can be.
+    #[error("there are {most} guests before it, and no more can be")]
+    TooManyGuests {
+        /// How many there can be.
+        most: usize,
+    },
     /// More SPIs than an interrupt controller has.
     #[error("it asks for {asked} SPIs, where a guest may have {most}")]
     Spis {
@@ -96,6 +110,23 @@ pub enum Reason<'a> {
         /// Both together, in bytes.
         modules: u64,
         /// Its memory, in KiB.
+        memory: u64,
+    },
+    /// Its kernel is not what can be started.
+    #[error("its kernel is no arm64 Image")]
+    NoImage,
+    /// Its kernel needs more memory than its file has bytes.
+    #[error(
+        "its kernel needs {kernel} bytes, {ramdisk} its ramdisk and {devicetree} its devicetree, which do not fit into {memory} KiB of memory"
+    )]
+    KernelDoesNotFit {
+        /// What the kernel needs from the beginning of the memory on, in bytes.
+        kernel: u64,
+        /// The ramdisk's size in bytes, or 0.
+        ramdisk: u64,
+        /// What is kept for the devicetree, in bytes.
+        devicetree: u64,
+        /// The guest's memory, in KiB.
         memory: u64,
     },
     /// Something that this hypervisor does not do.

@@ -2,7 +2,7 @@
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
-use guest_config::{Configuration, GUEST_0, Guest, Limits, Module, Reason};
+use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, Reason};
 
 const MIB: u64 = 1024;
 
@@ -14,7 +14,21 @@ const LIMITS: Limits<'static> = Limits {
     least_memory: 16 * MIB,
     spis: 64,
     ram: &[0x4000_0000..0x8000_0000, 0x1_0000_0000..0x1_1000_0000],
+    memory_unit: 2 * MIB,
+    memory_start: 0x4000_0000,
+    guests: 4,
+    header,
 };
+
+/// The header of an Image that needs 20 MiB, or of none where there is no kernel of these tests.
+fn header(module: &Module) -> Option<[u8; HEADER]> {
+    let mut header = [0; HEADER];
+    header[16..24].copy_from_slice(&0x140_0000_u64.to_le_bytes());
+    if module.address != RAMDISK.address {
+        header[56..60].copy_from_slice(b"ARM\x64");
+    }
+    (module.size >= HEADER as u64).then_some(header)
+}
 
 const KERNEL: Module = Module { address: 0x4800_0000, size: 0x20_0000 };
 const RAMDISK: Module = Module { address: 0x5000_0000, size: 0x10_0000 };
@@ -250,6 +264,37 @@ fn refusals_say_in_one_sentence_what_is_wrong() {
             with(("xen,static-mem", cells(&[1]))),
             "domU1: it has memory at fixed addresses (xen,static-mem), which is not supported",
         ),
+        (
+            with(("memory", cells(&[131_073]))),
+            "domU1: it asks for 131073 KiB of memory, which is no multiple of 2048 KiB",
+        ),
+        (
+            with(("memory", cells(&[20 << 10]))),
+            "domU1: its kernel needs 20971520 bytes, 0 its ramdisk and 2097152 its devicetree, which do not fit into 20480 KiB of memory",
+        ),
+        (placed(0x4800_0000, 63), "domU1: its kernel is no arm64 Image"),
+        (placed(RAMDISK.address, 64), "domU1: its kernel is no arm64 Image"),
+        (with(("vpl011", text("sbsa"))), "domU1: vpl011 in domU1 is not empty"),
+        (
+            with(("direct-map", vec![])),
+            "domU1: it has addresses that are the machine's (direct-map), which is not supported",
+        ),
+        (
+            with(("passthrough", text("enabled"))),
+            "domU1: it has devices of the machine (passthrough), which is not supported",
+        ),
+        (
+            with(("xen,passthrough", vec![])),
+            "domU1: it has devices of the machine (xen,passthrough), which is not supported",
+        ),
+        (
+            with(("domain-cpupool", cells(&[1]))),
+            "domU1: it has CPUs of its own (domain-cpupool), which is not supported",
+        ),
+        (
+            with(("xen,enhanced", vec![])),
+            "domU1: it has what Xen gives guests that know of it (xen,enhanced), which is not supported",
+        ),
         (without("cpus"), "domU1: its node has no cpus"),
         (without("memory"), "domU1: its node has no memory"),
         (refusal(domain("domU1", &usual(), vec![])), "domU1: no module is its kernel"),
@@ -287,6 +332,29 @@ fn refusals_say_in_one_sentence_what_is_wrong() {
     for (said, expected) in cases {
         assert_eq!(said, expected);
     }
+}
+
+#[test]
+fn what_a_guest_says_it_does_without_is_not_refused() {
+    let without = [usual(), vec![("xen,enhanced", text("disabled")), ("vpl011", vec![])]].concat();
+    read(node("chosen", &[], vec![domain("domU1", &without, vec![kernel()])]), |configuration| {
+        assert!(configuration.guests[0].unwrap().vpl011);
+        assert!(!configuration.has_guest_0);
+    });
+}
+
+#[test]
+fn guests_beyond_the_most_that_there_can_be_are_refused_and_take_nothing() {
+    let names = ["domU1", "domU2", "domU3", "domU4"];
+    let domains = names.map(|name| domain(name, &usual(), vec![kernel()]));
+    read(node("chosen", &[], [vec![kernel()], domains.to_vec()].concat()), |configuration| {
+        assert!(configuration.has_guest_0);
+        assert!(configuration.guests[..4].iter().all(Result::is_ok));
+        assert_eq!(
+            configuration.guests[4].unwrap_err().to_string(),
+            "domU4: there are 4 guests before it, and no more can be"
+        );
+    });
 }
 
 #[test]

@@ -4,11 +4,18 @@ use std::ops::RangeInclusive;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
-use guest_config::{Configuration, GUEST_0, Guest, Limits, Module, write};
+use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, write};
 use proptest::option;
 use proptest::prelude::*;
 
 const NAMES: [&str; 3] = [GUEST_0, "domU1", "domU2"];
+
+/// An Image that needs as much as its file has bytes.
+fn header(_: &Module) -> Option<[u8; HEADER]> {
+    let mut header = [0; HEADER];
+    header[56..60].copy_from_slice(b"ARM\x64");
+    Some(header)
+}
 
 fn module(addresses: RangeInclusive<u64>) -> impl Strategy<Value = Module> {
     (addresses, 1..0x80_0000_u64).prop_map(|(address, size)| Module { address, size })
@@ -17,7 +24,7 @@ fn module(addresses: RangeInclusive<u64>) -> impl Strategy<Value = Module> {
 prop_compose! {
     fn guest(name: &'static str)(
         vcpus in 1..=8_usize,
-        memory in 0x4000..0x4_0000_u64,
+        memory in 0x5000..0x4_0000_u64,
         kernel in module(0x4000_0000..=0x5000_0000),
         // Elsewhere: two nodes of one name are one.
         ramdisk in option::of(module(0x10_0000_0000..=0x10_1000_0000)),
@@ -52,6 +59,10 @@ proptest! {
             least_memory: 1 << 10,
             spis: 64,
             ram: &ram,
+            memory_unit: 1,
+            memory_start: 0x4000_0000,
+            guests: NAMES.len(),
+            header,
         };
         let read = Configuration::read(&Fdt::new(&blob).unwrap(), &limits);
         prop_assert!(read.bootargs.starts_with(own));

@@ -19,16 +19,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use core::time::Duration;
 
-use psci_server::Server;
-use reveille::CpuIndex;
-use reveille_runtime::arch::{interrupts, power};
+use psci_server::{CpuState, Server};
+use reveille::{CpuIndex, Instant};
+use reveille_runtime::arch::interrupts;
 use reveille_runtime::lock::{IrqGuard, IrqLock};
-use reveille_runtime::thread::{self, Completion};
-use reveille_runtime::{ipi, println};
+use reveille_runtime::thread::{self, Completion, Thread, TimedOut};
+use reveille_runtime::{clock, ipi};
 use vgic::{VcpuSet, Vgic};
 use vpl011::Vpl011;
 
+use crate::domains::life_cycle;
 use crate::vcpu::Vcpu;
 use crate::vcpu::context::Context;
 use build::Start;
@@ -49,6 +51,10 @@ pub enum End {
     Reset = 2,
     /// It did what it cannot go on from.
     Crashed = 3,
+    /// It was stopped from the console.
+    Stopped = 4,
+    /// It was reset from the console.
+    ResetFromConsole = 5,
 }
 
 impl End {
@@ -57,6 +63,8 @@ impl End {
             1 => Some(Self::PoweredOff),
             2 => Some(Self::Reset),
             3 => Some(Self::Crashed),
+            4 => Some(Self::Stopped),
+            5 => Some(Self::ResetFromConsole),
             _ => None,
         }
     }
@@ -66,26 +74,12 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PoweredOff => "switched itself off",
-            Self::Reset => "reset itself, and is not started again",
+            Self::Reset => "reset itself",
             Self::Crashed => "crashed",
+            Self::Stopped => "was stopped",
+            Self::ResetFromConsole => "was reset",
         })
     }
-}
-
-/// How many guests have begun and not ended.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// A guest ended otherwise than by switching itself off, or could not be made.
-static FAILED: AtomicBool = AtomicBool::new(false);
-
-/// A guest that was asked for does not run: the run ends with a status that says so.
-pub fn note_failure() {
-    FAILED.store(true, Ordering::Relaxed);
-}
-
-/// Ends the run.
-pub fn exit() -> ! {
-    call_log::flush();
-    power::exit(u8::from(FAILED.load(Ordering::Relaxed)))
 }
 
 /// What others know of a vCPU.
@@ -98,6 +92,18 @@ struct Seen {
     wake: Completion,
     /// The same as a flag, so that many wake-ups are one.
     woken: AtomicBool,
+    /// Its thread does nothing more for it.
+    ended: AtomicBool,
+}
+
+/// A vCPU, as it is shown to people.
+pub struct ShownVcpu {
+    /// Its index.
+    pub index: usize,
+    /// What it does.
+    pub state: &'static str,
+    /// The CPU that runs it.
+    pub cpu: CpuIndex,
 }
 
 /// A guest.
@@ -114,8 +120,11 @@ pub struct Guest {
     vcpus: Vec<Seen>,
     /// [`End`], or 0.
     end: AtomicU8,
-    /// How many vCPUs have threads.
+    /// How many vCPUs have not ended.
     running: AtomicUsize,
+    threads: IrqLock<Vec<Arc<Thread>>>,
+    /// When it was made.
+    began: Instant,
     redistributors_size: u64,
 }
 
@@ -135,6 +144,7 @@ impl Guest {
             in_guest: AtomicBool::new(false),
             wake: Completion::new(),
             woken: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         };
         let vcpus: Vec<Seen> = homes.map(seen).collect();
         let vgic = Vgic::new(vcpus.len(), devices::SPIS).map_err(|_| "a guest has more vCPUs than a GIC serves")?;
@@ -149,25 +159,32 @@ impl Guest {
             uart: IrqLock::new(Vpl011::new()),
             log: CallLog::new(number),
             running: AtomicUsize::new(vcpus.len()),
+            threads: IrqLock::new(Vec::new()),
             vcpus,
             end: AtomicU8::new(0),
+            began: clock::now(),
         })
     }
 
     /// Starts its threads; vCPU 0 begins as `start` says, the others are off.
     ///
     /// # Errors
-    /// There is no room for a thread.
+    /// There is no room for a thread: the guest ends at once.
     pub fn start(self: &Arc<Self>, start: &Start) -> Result<(), &'static str> {
         self.psci.platform().set_guest(Arc::downgrade(self));
         self.psci.boot(0);
         call_log::begin(self);
-        LIVE.fetch_add(1, Ordering::Relaxed);
         for (index, seen) in self.vcpus.iter().enumerate() {
             let vcpu = Vcpu::new(Arc::clone(self), index);
             let first = (index == 0).then_some(start.entry());
-            let thread = thread::spawn_bound("vcpu", seen.home, move || vcpu.run(first));
-            thread.map_err(|_| "there is no room for a vCPU's thread")?;
+            match thread::spawn_bound("vcpu", seen.home, move || vcpu.run(first)) {
+                Ok(thread) => self.threads.lock().push(thread),
+                Err(_) => {
+                    self.end(End::Crashed);
+                    (index..self.vcpus.len()).for_each(|vcpu| self.vcpu_has_ended(vcpu));
+                    return Err("there is no room for a vCPU's thread");
+                }
+            }
         }
         Ok(())
     }
@@ -232,7 +249,7 @@ impl Guest {
 
     /// Ends it and says why.
     pub fn crash(&self, reason: fmt::Arguments<'_>) {
-        println!("Guest {} ({}): {reason}", self.number, self.name);
+        output::say(format_args!("Guest {} ({}): {reason}", self.number, self.name));
         self.end(End::Crashed);
     }
 
@@ -241,20 +258,58 @@ impl Guest {
         self.end.load(Ordering::SeqCst) != 0
     }
 
-    /// The thread of one of its vCPUs has ended. With the last one the guest is gone, and with guest 0, or the last guest, the run is.
-    pub fn vcpu_has_ended(guest: &Arc<Self>) {
-        if guest.running.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
+    /// A vCPU is not run any more. With the last one the guest is at its end.
+    pub fn vcpu_has_ended(&self, vcpu: usize) {
+        self.vcpus[vcpu].ended.store(true, Ordering::Release);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            life_cycle::guest_has_ended();
         }
-        output::finish(guest.number);
-        let end = End::from_raw(guest.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed);
-        call_log::end(guest, end);
-        println!("Guest {} ({}) {end}", guest.number, guest.name);
-        if end != End::PoweredOff {
-            note_failure();
-        }
-        if LIVE.fetch_sub(1, Ordering::AcqRel) == 1 || guest.number == 0 {
-            exit();
-        }
+    }
+
+    /// Why it is at its end, if it is: none of its vCPUs runs any more.
+    pub fn ended(&self) -> Option<End> {
+        let is_over = self.running.load(Ordering::Acquire) == 0;
+        is_over.then(|| End::from_raw(self.end.load(Ordering::SeqCst)).unwrap_or(End::Crashed))
+    }
+
+    /// Its vCPUs, as they are shown to people.
+    pub fn shown_vcpus(&self) -> impl Iterator<Item = ShownVcpu> {
+        self.vcpus.iter().enumerate().map(|(index, seen)| {
+            let state = match self.psci.state(index) {
+                _ if seen.ended.load(Ordering::Acquire) => "ended",
+                Some(CpuState::On) if seen.in_guest.load(Ordering::Relaxed) => "in guest",
+                Some(CpuState::On) => "on",
+                Some(CpuState::Suspended) => "suspended",
+                Some(CpuState::OnPending) => "coming up",
+                Some(CpuState::Off) | None => "off",
+            };
+            ShownVcpu { index, state, cpu: seen.home }
+        })
+    }
+
+    /// The size of its memory, in bytes.
+    pub fn memory_size(&self) -> u64 {
+        let addresses = self.memory.addresses();
+        addresses.end - addresses.start
+    }
+
+    /// A vCPU that has not ended, and its CPU.
+    pub fn lingering(&self) -> Option<(usize, CpuIndex)> {
+        let lingers = |(_, seen): &(usize, &Seen)| !seen.ended.load(Ordering::Acquire);
+        self.vcpus.iter().enumerate().find(lingers).map(|(vcpu, seen)| (vcpu, seen.home))
+    }
+
+    /// Waits for the threads of a guest that is at its end: then they hold nothing of it.
+    ///
+    /// # Errors
+    /// [`TimedOut`] if one has not ended when the counter reaches `deadline`.
+    pub fn join(&self, deadline: u64) -> Result<(), TimedOut> {
+        let threads = core::mem::take(&mut *self.threads.lock());
+        threads.iter().try_for_each(|thread| thread.join(deadline))
+    }
+
+    /// How long it has been there.
+    pub fn age(&self) -> Duration {
+        Duration::from_nanos(clock::now().nanos_since(self.began))
     }
 }

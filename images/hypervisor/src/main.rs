@@ -5,8 +5,9 @@
 //! - [`setup`]: the boot CPU, from `start_xen` to its idle loop;
 //! - [`smpboot`]: which CPUs there are, how they are brought up, and what each new one does;
 //! - [`virt`]: what makes a CPU able to run guests;
-//! - [`domains`]: the guests that the machine's devicetree asks for, and [`modules`], what they begin with;
+//! - [`domains`]: the guests that the machine's devicetree asks for, which come and go, and [`modules`], what they begin with;
 //! - [`guest`]: a guest: memory, devices, and [`vcpu`]: its virtual CPUs;
+//! - [`console`]: who gets what is typed, and the hypervisor's own commands;
 //! - [`report`]: what the host is told of the hypervisor's own way up.
 
 #![no_std]
@@ -14,6 +15,7 @@
 
 extern crate alloc;
 
+mod console;
 mod domains;
 mod guest;
 mod modules;

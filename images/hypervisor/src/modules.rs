@@ -1,8 +1,9 @@
 //! Where boot loaders put what guests begin with (`multiboot,module` in `/chosen`): that memory is nobody else's. This is looked at before
-//! there is a heap.
+//! there is a heap. It stays as it is, so that guests can begin again.
 
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
+use guest_config::{HEADER, Module};
 use reveille_runtime::memory::Ranges;
 
 /// How many cells an address and a size have, where no node says so (the devicetree's specification).
@@ -55,4 +56,16 @@ fn region(node: &FdtNode<'_>, cells: [u32; 2]) -> Option<(u64, u64)> {
 fn number(bytes: &[u8], cells: u32) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_at_checked(cells as usize * 4)?;
     Some((number.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)), rest))
+}
+
+/// What is in a module of a guest's configuration.
+pub fn bytes(module: &Module) -> &'static [u8] {
+    // SAFETY: in the machine's memory, as is checked when the configuration is read; reserved, so nobody writes it; and mapped, as all
+    // memory is.
+    unsafe { core::slice::from_raw_parts(module.address as *const u8, module.size as usize) }
+}
+
+/// The beginning of such a module.
+pub fn header(module: &Module) -> Option<[u8; HEADER]> {
+    bytes(module).first_chunk().copied()
 }

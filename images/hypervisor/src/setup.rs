@@ -11,9 +11,10 @@ use reveille_runtime::{
     clock, console, devicetree, interrupt_controller, ipi, memory, per_cpu, println, report, thread, trace,
 };
 
+use crate::domains::{self, life_cycle};
 use crate::names::name;
 use crate::smpboot::{self, smp_init_cpus, smp_prepare_cpus};
-use crate::{domains, guest, modules, virt};
+use crate::{modules, virt};
 
 /// The status of a run that could not begin.
 const FAILED: u8 = 1;
@@ -51,13 +52,14 @@ fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
     trace::stop();
     crate::report::tell(&brought_up);
     if !brought_up.is_whole() {
-        guest::note_failure();
+        life_cycle::note_failure();
     }
     if guests.is_empty() {
         println!("There is no guest");
-        guest::exit();
+        life_cycle::exit();
     }
-    domains::unpause(&fdt, &guests)
+    crate::console::init(&fdt)?;
+    domains::unpause(&guests)
 }
 
 fn smp_clear_cpu_maps() {

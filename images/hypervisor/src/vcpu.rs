@@ -102,9 +102,9 @@ impl Vcpu {
             }
         }
         self.unload();
-        let guest = Arc::clone(&self.loadable.guest);
+        let (guest, index) = (Arc::clone(&self.loadable.guest), self.index());
         drop(self);
-        Guest::vcpu_has_ended(&guest);
+        guest.vcpu_has_ended(index);
     }
 
     fn reset(&mut self, entry: Entry) {

@@ -2,9 +2,8 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
 
-use guest_config::{Guest as Asked, GuestMachine, Module};
+use guest_config::{Guest as Asked, GuestMachine, Layout};
 use psci_server::Entry;
 use reveille::CpuIndex;
 use vgic::{REDISTRIBUTOR_SIZE, affinity};
@@ -12,17 +11,10 @@ use vgic::{REDISTRIBUTOR_SIZE, affinity};
 use super::devices::{DISTRIBUTOR, DISTRIBUTOR_SIZE, REDISTRIBUTORS, UART};
 use super::memory::GuestMemory;
 use super::{Guest, MAX_VCPUS};
+use crate::modules;
 
 /// Where the memory of every guest begins.
-const RAM: u64 = 0x4000_0000;
-/// What kernels of arm64 and the devicetree are aligned to.
-const ALIGNMENT: u64 = 2 << 20;
-/// The most that a devicetree is.
-const DEVICETREE_ROOM: u64 = 2 << 20;
-/// Where the header of an arm64 Image has its magic number, its offset from [`ALIGNMENT`], and its size.
-const MAGIC: Range<usize> = 56..60;
-const TEXT_OFFSET: Range<usize> = 8..16;
-const IMAGE_SIZE: Range<usize> = 16..24;
+pub const RAM: u64 = 0x4000_0000;
 
 /// How vCPU 0 begins.
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +39,16 @@ pub fn build(
     asked: &Asked<'_>,
     homes: impl Iterator<Item = CpuIndex>,
 ) -> Result<(Arc<Guest>, Start), &'static str> {
-    let size = (asked.memory << 10) & !(ALIGNMENT - 1);
+    let size = asked.memory << 10;
+    let unreadable = "its kernel is no arm64 Image";
+    let header = modules::header(&asked.kernel).ok_or(unreadable)?;
+    let layout = Layout::new(&(RAM..RAM + size), &header, &asked.kernel, asked.ramdisk.as_ref());
+    // It was looked at when the configuration was read, and nobody writes there.
+    let Layout { kernel, ramdisk, devicetree } = layout.map_err(|_| unreadable)?;
     let mut memory = GuestMemory::new(RAM, size)?;
-    let (kernel, kernel_end) = place_kernel(module(&asked.kernel))?;
-    memory.write(kernel, module(&asked.kernel))?;
-    let devicetree = memory.addresses().end - DEVICETREE_ROOM;
-    let ramdisk = match &asked.ramdisk {
-        Some(ramdisk) => Some(place_ramdisk(&mut memory, devicetree, ramdisk)?),
-        None => None,
-    };
-    if ramdisk.as_ref().map_or(devicetree, |ramdisk| ramdisk.start) < kernel_end {
-        return Err("the guest's memory is too small for its kernel");
+    memory.write(kernel, modules::bytes(&asked.kernel))?;
+    if let Some((place, module)) = ramdisk.as_ref().zip(asked.ramdisk.as_ref()) {
+        memory.write(place.start, modules::bytes(module))?;
     }
     let vcpus = asked.vcpus.min(MAX_VCPUS);
     let affinities: Vec<u64> = (0..vcpus).map(affinity).collect();
@@ -76,29 +67,4 @@ pub fn build(
     unsafe { core::arch::asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
     let guest = Guest::new(number, asked.name, memory, homes.take(vcpus))?;
     Ok((Arc::new(guest), Start { kernel, devicetree }))
-}
-
-/// What a module is.
-fn module(module: &Module) -> &'static [u8] {
-    // SAFETY: in the machine's memory, as was checked when the configuration was read; reserved, so nobody writes it; and mapped, as all
-    // memory is.
-    unsafe { core::slice::from_raw_parts(module.address as *const u8, module.size as usize) }
-}
-
-/// Where a kernel is put, and where it ends with what it needs behind it.
-fn place_kernel(image: &[u8]) -> Result<(u64, u64), &'static str> {
-    if image.get(MAGIC) != Some(b"ARM\x64") {
-        return Err("the kernel is no arm64 Image");
-    }
-    let number = |range: Range<usize>| image[range].iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
-    let (offset, size) = (number(TEXT_OFFSET), number(IMAGE_SIZE).max(image.len() as u64));
-    let end = offset.checked_add(size).and_then(|end| end.checked_add(RAM));
-    Ok((RAM + offset, end.ok_or("the kernel's header is wrong about its size")?))
-}
-
-/// Puts the ramdisk below `end`.
-fn place_ramdisk(memory: &mut GuestMemory, end: u64, ramdisk: &Module) -> Result<Range<u64>, &'static str> {
-    let start = end.checked_sub(ramdisk.size).ok_or("the guest's memory is too small for its ramdisk")? & !0xfff;
-    memory.write(start, module(ramdisk))?;
-    Ok(start..start + ramdisk.size)
 }

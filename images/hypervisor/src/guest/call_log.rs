@@ -113,10 +113,12 @@ impl CallLog {
 /// Tells the host that `guest` is about to begin, and has its log written from here on.
 pub fn begin(guest: &Arc<Guest>) {
     let number = guest.number as u32;
-    console::tell_host(&Record::Guest { guest: number, name: &guest.name });
-    for (cpu, &hw_id) in (0..).zip(guest.psci().platform().cpu_ids()) {
-        console::tell_host(&Record::FirmwareCpu { guest: Some(number), cpu, hw_id });
-    }
+    output::between_lines(true, || {
+        console::tell_host(&Record::Guest { guest: number, name: &guest.name });
+        for (cpu, &hw_id) in (0..).zip(guest.psci().platform().cpu_ids()) {
+            console::tell_host(&Record::FirmwareCpu { guest: Some(number), cpu, hw_id });
+        }
+    });
     GUESTS.lock().push(Arc::downgrade(guest));
 }
 
@@ -125,13 +127,19 @@ pub fn end(guest: &Guest, how: End) {
     guest.log().write(guest.psci().platform().cpu_ids(), true);
     let how_in_words = alloc::format!("{how}");
     let (number, ns) = (guest.number as u32, nanoseconds(timer::ticks()));
-    let ended = Record::GuestEnded { guest: number, ns, well: how == End::PoweredOff, how: how_in_words.as_str() };
+    let well = matches!(how, End::PoweredOff | End::Stopped);
+    let ended = Record::GuestEnded { guest: number, ns, well, how: how_in_words.as_str() };
     output::between_lines(true, || console::tell_host(&ended));
 }
 
 /// Writes what is kept of all guests: the run ends.
 pub fn flush() {
     live().iter().for_each(|guest| guest.log().write(guest.psci().platform().cpu_ids(), true));
+}
+
+/// Forgets guests that are no longer there.
+pub fn forget_ended() {
+    GUESTS.lock().retain(|guest| guest.strong_count() > 0);
 }
 
 /// Starts the thread that writes.

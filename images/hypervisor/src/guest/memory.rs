@@ -13,7 +13,7 @@ use aarch64_paging::paging::{Constraints, MemoryRegion, RootTable, Stage2};
 use reveille_aarch64::cache::clean_to_point_of_coherency;
 
 /// What a piece is, in bytes, and aligned to.
-const PIECE: usize = 2 << 20;
+pub const PIECE: usize = 2 << 20;
 /// The level of the root table: a guest has addresses of [`ADDRESS_BITS`] bits.
 const ROOT_LEVEL: usize = 1;
 /// How many bits a guest's physical address has.

@@ -22,12 +22,26 @@ pub fn use_psci(conduit: Conduit) {
 
 /// Ends the run: by semihosting with `status`, or by PSCI SYSTEM_OFF, or by sleeping for ever, whichever there is.
 pub fn exit(status: u8) -> ! {
-    if SEMIHOSTING.load(Ordering::Relaxed) {
-        semihosting::process::exit(i32::from(status));
-    }
+    exit_by_semihosting(status);
     if let Some(conduit) = CONDUIT.get() {
         // Returns where firmware refuses; then there is nothing left but to sleep.
         let _ = psci::system_off(conduit);
     }
     interrupts::sleep_for_ever()
+}
+
+/// Resets the machine: by PSCI SYSTEM_RESET, or where the run is one of a host that wants a status, ends it with `status`.
+pub fn reset(status: u8) -> ! {
+    exit_by_semihosting(status);
+    if let Some(conduit) = CONDUIT.get() {
+        // As above.
+        let _ = psci::system_reset(conduit);
+    }
+    interrupts::sleep_for_ever()
+}
+
+fn exit_by_semihosting(status: u8) {
+    if SEMIHOSTING.load(Ordering::Relaxed) {
+        semihosting::process::exit(i32::from(status));
+    }
 }
