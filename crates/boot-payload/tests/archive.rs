@@ -53,6 +53,9 @@ fn what_is_no_archive_of_files_is_refused_with_the_place() {
     damaged[second] ^= 1;
     assert_eq!(refused(&damaged), ArchiveError::Damaged(second));
     assert_eq!(refused(&damaged).to_string(), format!("what it has at byte {second} is no entry of an archive"));
+    let mut unending = archive(&[("kernel", REGULAR, b"1")]);
+    unending[110 + "kernel".len()] = b'x';
+    assert_eq!(refused(&unending), ArchiveError::Damaged(0), "a name ends with a zero");
 }
 
 #[test]
