@@ -81,6 +81,10 @@ fn kernel(stand: &Stand) -> Result<(), String> {
     booted.expect(report.image == "kernel" && report.entry_level == Some(1), "the kernel runs at EL1")?;
     booted.expect(report.online_count == 4 && report.passed, "4 vCPUs come up and pass the kernel's proofs")?;
     booted.expect(report.calls.iter().filter(|call| call.function == "CPU_ON").count() == 3, "its calls are known")?;
+    // The hypervisor tells these by the machine's counter, the kernel has one with an offset.
+    let [entered, called] = [report.entries[0].ns, report.calls[0].ns];
+    let begins_between = report.counter_ns.is_some_and(|begin| (entered..called).contains(&begin));
+    booted.expect(begins_between, "its time is that of the machine")?;
     let lane = &report.with_calls().cpus[1].events;
     booted.expect(lane.iter().any(|event| event.name == "entered at EL1"), "its vCPUs' lanes have their entries")
 }

@@ -56,6 +56,7 @@ rows! {
     registers_take_junk
     system_instructions_take_junk
     translation_takes_junk
+    counter_of_its_own
     timer_due_for_ever
     timer_programmed_with_junk
     sgi_flood_from_all_vcpus

@@ -31,8 +31,8 @@ use vgic::{VcpuSet, Vgic};
 use vpl011::Vpl011;
 
 use crate::domains::life_cycle;
-use crate::vcpu::Vcpu;
 use crate::vcpu::context::Context;
+use crate::vcpu::{Vcpu, timer};
 use build::Start;
 use call_log::CallLog;
 use memory::GuestMemory;
@@ -125,6 +125,8 @@ pub struct Guest {
     threads: IrqLock<Vec<Arc<Thread>>>,
     /// When it was made.
     began: Instant,
+    /// What its counter is without, modulo 2^64 (CNTVOFF_EL2).
+    counter_offset: u64,
     redistributors_size: u64,
 }
 
@@ -163,6 +165,7 @@ impl Guest {
             vcpus,
             end: AtomicU8::new(0),
             began: clock::now(),
+            counter_offset: timer::offset_now(),
         })
     }
 
@@ -207,7 +210,7 @@ impl Guest {
     /// What the registers of a vCPU with these affinity fields are after reset.
     pub fn reset_context(&self, affinity: u64) -> Context {
         // The numbers of guests are few; 0 is that of the time before there was a guest.
-        Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1))
+        Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1), self.counter_offset)
     }
 
     /// Notes whether the vCPU is in the guest. By its own thread, with interrupts masked.

@@ -106,7 +106,6 @@ fn setup_virt_paging_one(_: u32) {
     write_register!("vpidr_el2", read_register!("midr_el1"));
     write_register!("cptr_el2", CPTR);
     write_register!("cnthctl_el2", CNTHCTL);
-    write_register!("cntvoff_el2", 0);
     write_register!("mdcr_el2", read_register!("mdcr_el2") | MONITORS_AND_DEBUG);
     write_register!("hcr_el2", HCR);
     write_register!("vbar_el2", enter::vectors() as u64);

@@ -10,9 +10,22 @@ use super::{Attacker, Row, Verdict};
 use crate::registers::{read_register, write_register};
 
 /// The rows of this module.
-pub const ROWS: &[Row] = &[("timer_due_for_ever", due), ("timer_programmed_with_junk", junk)];
+pub const ROWS: &[Row] =
+    &[("counter_of_its_own", counter), ("timer_due_for_ever", due), ("timer_programmed_with_junk", junk)];
 
 const ENABLE: u64 = 1;
+
+/// The virtual counter began with the guest, at the same value for every guest, whenever it began.
+fn counter(_: &mut Attacker) -> Verdict {
+    const COUNTER_AT_START: u64 = 1 << 54;
+    const WHILE_IT_BEGINS: Duration = Duration::from_secs(600);
+    let since_entry = clock::ticks_of(Duration::from_nanos(clock::now().0));
+    let at_entry = timer::ticks() - since_entry;
+    match at_entry.checked_sub(COUNTER_AT_START) {
+        Some(later) if later < clock::ticks_of(WHILE_IT_BEGINS) => Ok(format!("it stood at 2^54 + {later}")),
+        _ => Err(format!("it stood at {at_entry:#x}")),
+    }
+}
 
 /// Due since ever and never served: its level stays high, whatever the vCPU does.
 fn due(attacker: &mut Attacker) -> Verdict {

@@ -71,6 +71,7 @@ kept_registers! {
     csselr = "csselr_el1",
     mdscr = "mdscr_el1",
     vmpidr = "vmpidr_el2",
+    cntvoff = "cntvoff_el2",
     vttbr = "vttbr_el2",
     vmcr = "s3_4_c12_c11_7", // ICH_VMCR_EL2
     active_0 = "s3_4_c12_c8_0", // ICH_AP0R0_EL2
@@ -102,11 +103,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// As after reset, for the vCPU with the affinity fields `affinity` of a guest with the stage 2 tables `vttbr`.
-    pub fn reset(affinity: u64, vttbr: u64) -> Self {
+    /// As after reset, for the vCPU with the affinity fields `affinity` of a guest with the stage 2 tables `vttbr`, whose counter is
+    /// the machine's without `offset`.
+    pub fn reset(affinity: u64, vttbr: u64, offset: u64) -> Self {
         /// MPIDR_EL1's bit that reads as 1.
         const RES1: u64 = 1 << 31;
-        let kept = Kept { sctlr: SCTLR_RESET, vmpidr: RES1 | affinity, vttbr, ..Kept::default() };
+        let kept = Kept { sctlr: SCTLR_RESET, vmpidr: RES1 | affinity, vttbr, cntvoff: offset, ..Kept::default() };
         Self { kept, error_status: 0, thread_pointer_2: 0, floating_point: FloatingPoint::RESET }
     }
 

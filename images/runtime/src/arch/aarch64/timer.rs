@@ -9,6 +9,7 @@ use arm_gic::IntId;
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
+use spin::Once;
 
 pub use reveille_aarch64::counter::{frequency, instant, ticks};
 
@@ -49,10 +50,28 @@ pub fn init(fdt: &Fdt<'_>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What `ticks` of the counter are in nanoseconds. All stages of the machine share it, as long as nobody gives the virtual counter an
-/// offset.
+/// What `ticks` of the counter are in nanoseconds of the physical counter, which all stages of the machine share: a hypervisor may give the
+/// virtual one an offset.
 pub fn shared_nanoseconds(ticks: u64) -> Option<u64> {
-    Some(instant(ticks).0)
+    static AHEAD: Once<u64> = Once::new();
+    Some(instant(ticks.wrapping_sub(*AHEAD.call_once(ahead_of_physical))).0)
+}
+
+/// By how much the virtual counter is ahead of the physical one, modulo 2^64, as well as can be seen.
+fn ahead_of_physical() -> u64 {
+    const TRIES: usize = 8;
+    let tries = core::array::from_fn::<_, TRIES, _>(|_| (physical_ticks(), ticks(), physical_ticks()));
+    let closest = tries.into_iter().min_by_key(|(before, _, after)| after - before);
+    let (before, virtual_ticks, after) = closest.expect("there are tries");
+    if (before..=after).contains(&virtual_ticks) { 0 } else { virtual_ticks.wrapping_sub(before) }
+}
+
+/// The physical counter now (CNTPCT_EL0).
+fn physical_ticks() -> u64 {
+    let ticks: u64;
+    // SAFETY: reading the counter has no effect; not `nomem`, so that it stays between the reads of the other.
+    unsafe { asm!("isb", "mrs {}, cntpct_el0", out(reg) ticks, options(nostack, preserves_flags)) };
+    ticks
 }
 
 /// The number of the timer's interrupt among the private ones of a CPU.
