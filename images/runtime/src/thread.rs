@@ -4,11 +4,13 @@
 //! until it blocks, yields, or its slice ends while another is ready. A CPU in its idle thread has no timer tick unless a
 //! sleeper needs one.
 //!
-//! A bound thread ([`spawn_bound`], [`spawn_parked`]) is its CPU's for life, and waits with it while it is down. Any other
-//! ([`spawn`]) stays where it was started until that CPU goes down; then the CPU moves it ([`migrate_away`]).
+//! A bound thread ([`spawn_bound`], [`spawn_parked`]) is its CPU's for life, and waits with it while it is down. Another ([`spawn`]) stays
+//! where it was started until that CPU goes down; then the CPU moves it ([`migrate_away`]). A free one ([`spawn_free`]) runs wherever
+//! there is time for it: [`mod@balance`] gives all of them their share.
 //!
 //! [`park`]: a bound thread is held at a point where it has nothing in hand.
 
+mod balance;
 mod completion;
 mod idle;
 mod migration;
@@ -34,16 +36,22 @@ pub(crate) use run_queue::{name_of_current, preempt, reprogram_timer, timer_inte
 use crate::arch::context::Context;
 use crate::arch::{interrupts, timer};
 use crate::cpus::Offline;
-use crate::lock::IrqLock;
+use crate::lock::{IrqLock, SharedU64};
 use crate::memory::Stack;
 
 /// A thread.
 pub struct Thread {
     name: &'static str,
-    /// The CPU in whose run queue it is. Only that CPU changes it, with the locks of both run queues held. Who wants the run
+    /// The CPU in whose run queue it is. It is changed with the locks of both run queues held. Who wants the run
     /// queue of a thread locks the one that this names and then looks again ([`unblock`]).
     cpu: AtomicUsize,
-    bound: bool,
+    placement: Placement,
+    /// Other CPUs leave it where it is ([`Thread::keep_here`]).
+    stays: AtomicBool,
+    /// What its share is counted by. Changed with the lock of its run queue held, as the next one is.
+    time: SharedU64,
+    /// For how long it has run, by the counter.
+    ran: SharedU64,
     /// Touched by this thread's CPU only, with interrupts masked. It goes with the thread to another CPU through the locks of the
     /// run queues.
     context: UnsafeCell<Context>,
@@ -62,6 +70,17 @@ pub struct Thread {
 unsafe impl Send for Thread {}
 // SAFETY: as above.
 unsafe impl Sync for Thread {}
+
+/// Where a thread may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    /// On its CPU alone.
+    Bound,
+    /// On the same CPU until that goes down.
+    Stays,
+    /// On any CPU that has time.
+    Free,
+}
 
 /// Why a thread was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +101,14 @@ impl fmt::Display for SpawnError {
 }
 
 impl Thread {
-    fn new(name: &'static str, cpu: CpuIndex, bound: bool, stack: Option<Stack>) -> Self {
+    fn new(name: &'static str, cpu: CpuIndex, placement: Placement, stack: Option<Stack>) -> Self {
         Self {
             name,
             cpu: AtomicUsize::new(cpu.get()),
-            bound,
+            placement,
+            stays: AtomicBool::new(false),
+            time: SharedU64::new(0),
+            ran: SharedU64::new(0),
             context: UnsafeCell::new(Context::RUNNING),
             stack,
             entry: IrqLock::new(None),
@@ -101,10 +123,10 @@ impl Thread {
     fn with_entry(
         name: &'static str,
         cpu: CpuIndex,
-        bound: bool,
+        placement: Placement,
         entry: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Self>, &'static str> {
-        let thread = Arc::new(Self::new(name, cpu, bound, Some(Stack::allocate()?)));
+        let thread = Arc::new(Self::new(name, cpu, placement, Some(Stack::allocate()?)));
         *thread.entry.lock() = Some(Box::new(entry));
         // SAFETY: the stack is new and the thread's own; nobody switches to it before it is in a run queue.
         unsafe { *thread.context.get() = Context::new(thread.stack_top(), thread_main, 0) };
@@ -121,6 +143,18 @@ impl Thread {
     #[must_use]
     pub fn cpu(&self) -> CpuIndex {
         CpuIndex::new(self.cpu.load(Ordering::Relaxed)).unwrap_or(CpuIndex::BOOT)
+    }
+
+    /// For how long it has run until it last went from or to its CPU, or its slice ended, in ticks of the counter.
+    #[must_use]
+    pub fn run_time(&self) -> u64 {
+        self.ran.get()
+    }
+
+    /// Says whether other CPUs leave it where it is, although it is free: something of it is in registers of its CPU. Set by itself, with
+    /// interrupts masked; taken back by its CPU, after that was saved.
+    pub fn keep_here(&self, keep: bool) {
+        self.stays.store(keep, Ordering::Release);
     }
 
     /// The address just above its stack; 0 for the boot CPU's idle thread.
@@ -146,7 +180,21 @@ pub fn spawn(
     cpu: CpuIndex,
     entry: impl FnOnce() + Send + 'static,
 ) -> Result<Arc<Thread>, &'static str> {
-    let thread = Thread::with_entry(name, cpu, false, entry)?;
+    let thread = Thread::with_entry(name, cpu, Placement::Stays, entry)?;
+    migration::place(&thread);
+    Ok(thread)
+}
+
+/// Starts a thread on `cpu`, or on another if that takes no threads. From then on it runs on whatever active CPU has time for it.
+///
+/// # Errors
+/// There is no room for its stack.
+pub fn spawn_free(
+    name: &'static str,
+    cpu: CpuIndex,
+    entry: impl FnOnce() + Send + 'static,
+) -> Result<Arc<Thread>, &'static str> {
+    let thread = Thread::with_entry(name, cpu, Placement::Free, entry)?;
     migration::place(&thread);
     Ok(thread)
 }
@@ -160,12 +208,12 @@ pub fn spawn_bound(
     cpu: CpuIndex,
     entry: impl FnOnce() + Send + 'static,
 ) -> Result<Arc<Thread>, SpawnError> {
-    let thread = Thread::with_entry(name, cpu, true, entry).map_err(SpawnError::NoStack)?;
+    let thread = Thread::with_entry(name, cpu, Placement::Bound, entry).map_err(SpawnError::NoStack)?;
     let mut queue = RUN_QUEUE.of(cpu).lock();
     if !queue.open {
         return Err(SpawnError::Offline(Offline(cpu)));
     }
-    queue.ready.push_back(Arc::clone(&thread));
+    queue.begin(Arc::clone(&thread));
     queue.kick(cpu);
     Ok(thread)
 }
@@ -180,7 +228,7 @@ pub fn spawn_parked(
     cpu: CpuIndex,
     entry: impl FnOnce() + Send + 'static,
 ) -> Result<Arc<Thread>, &'static str> {
-    let thread = Thread::with_entry(name, cpu, true, entry)?;
+    let thread = Thread::with_entry(name, cpu, Placement::Bound, entry)?;
     thread.parking.begin_parked();
     RUN_QUEUE.of(cpu).lock().block(Arc::clone(&thread), u64::MAX);
     Ok(thread)
@@ -203,7 +251,8 @@ extern "C" fn thread_main(_: usize) -> ! {
 }
 
 /// The thread that executes this.
-fn current() -> Arc<Thread> {
+#[must_use]
+pub fn current() -> Arc<Thread> {
     // Between the choice of this CPU's run queue and its lock the thread must not move.
     let _masked = interrupts::mask();
     RUN_QUEUE.lock().current.clone().expect("threads run after adopt_idle")
@@ -230,11 +279,17 @@ pub(crate) fn is_expendable() -> bool {
     unsafe { CURRENT.load(Ordering::Relaxed).as_ref() }.is_some_and(|thread| thread.expendable.load(Ordering::Relaxed))
 }
 
-/// Whether another thread of this CPU could run now.
+/// Whether another thread could use this CPU's time: one that is ready here, or a free one that waits on another CPU.
 #[must_use]
 pub fn others_are_ready() -> bool {
     let _masked = interrupts::mask();
-    !RUN_QUEUE.lock().ready.is_empty()
+    balance::anyone_waits() || !RUN_QUEUE.lock().ready.is_empty()
+}
+
+/// Whether a thread with this name is bound to `cpu`.
+#[must_use]
+pub fn is_home_of(name: &str, cpu: CpuIndex) -> bool {
+    RUN_QUEUE.of(cpu).lock().has_bound(name)
 }
 
 /// Lets other threads of this CPU run.

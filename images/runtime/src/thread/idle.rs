@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use reveille::CpuIndex;
 
-use super::Thread;
 use super::run_queue::{Leave, RUN_QUEUE, schedule};
+use super::{Placement, Thread, balance};
 use crate::arch::interrupts;
 use crate::memory::Stack;
 
@@ -17,7 +17,7 @@ use crate::memory::Stack;
 pub fn fork_idle(cpu: CpuIndex) -> Result<usize, &'static str> {
     let mut queue = RUN_QUEUE.of(cpu).lock();
     if queue.idle.is_none() {
-        queue.idle = Some(Arc::new(Thread::new("swapper", cpu, true, Some(Stack::allocate()?))));
+        queue.idle = Some(Arc::new(Thread::new("swapper", cpu, Placement::Bound, Some(Stack::allocate()?))));
     }
     Ok(queue.idle.as_ref().map_or(0, |idle| idle.stack_top()))
 }
@@ -30,7 +30,7 @@ pub fn adopt_idle() {
 /// Makes what runs on the boot CPU its idle thread (Linux's `init_idle` for the boot CPU), and has the CPU take threads.
 pub fn adopt_boot_idle() {
     let mut queue = RUN_QUEUE.lock();
-    queue.idle = Some(Arc::new(Thread::new("swapper", CpuIndex::BOOT, true, None)));
+    queue.idle = Some(Arc::new(Thread::new("swapper", CpuIndex::BOOT, Placement::Bound, None)));
     queue.run_idle();
     queue.open = true;
 }
@@ -55,7 +55,7 @@ pub fn idle(on_death: fn()) -> ! {
         if dying {
             on_death();
         } else if rests {
-            interrupts::wait();
+            balance::while_idle(interrupts::wait);
         }
         interrupts::take_pending();
         schedule(Leave::Yield);

@@ -5,8 +5,8 @@ use core::sync::atomic::Ordering;
 
 use reveille::{CpuIndex, MAX_CPUS};
 
-use super::Thread;
 use super::run_queue::{RUN_QUEUE, RunQueue};
+use super::{Placement, Thread};
 use crate::cpus::next_active;
 use crate::lock::IrqGuard;
 use crate::per_cpu::smp_processor_id;
@@ -28,7 +28,10 @@ pub fn open_queue() {
 pub fn migrate_away() -> usize {
     let cpu = smp_processor_id();
     let mut queue = RUN_QUEUE.lock();
-    assert!(queue.current.as_ref().is_some_and(|current| current.bound), "a thread cannot move itself away");
+    assert!(
+        queue.current.as_ref().is_some_and(|current| current.placement == Placement::Bound),
+        "a thread cannot move itself away"
+    );
     queue.open = false;
     drop(queue);
     let mut moved = 0;
@@ -52,14 +55,15 @@ fn move_one(cpu: CpuIndex, last: CpuIndex) -> Option<CpuIndex> {
         if !to.open {
             continue;
         }
-        if let Some(position) = from.ready.iter().position(|thread| !thread.bound) {
-            let thread = from.ready.remove(position)?;
-            thread.cpu.store(target.get(), Ordering::Relaxed);
-            to.ready.push_back(thread);
+        let may_go = |thread: &Thread| thread.placement != Placement::Bound;
+        if let Some(position) = from.ready.iter().position(|thread| may_go(thread)) {
+            let thread = from.take_ready(position);
+            thread.move_to(target);
+            to.arrive(thread);
         } else {
-            let position = from.blocked.iter().position(|blocked| !blocked.thread.bound)?;
+            let position = from.blocked.iter().position(|blocked| may_go(&blocked.thread))?;
             let blocked = from.blocked.swap_remove(position);
-            blocked.thread.cpu.store(target.get(), Ordering::Relaxed);
+            blocked.thread.move_to(target);
             to.blocked.push(blocked);
         }
         to.kick(target);
@@ -68,8 +72,19 @@ fn move_one(cpu: CpuIndex, last: CpuIndex) -> Option<CpuIndex> {
     panic!("no active CPU takes threads");
 }
 
+impl Thread {
+    /// With the locks of both run queues held.
+    fn move_to(&self, target: CpuIndex) {
+        assert!(!self.stays.load(Ordering::Acquire), "something of a thread is left in registers of its CPU");
+        self.cpu.store(target.get(), Ordering::Relaxed);
+    }
+}
+
 /// Locks the run queues of two CPUs, the lower index first.
-fn lock_both(first: CpuIndex, second: CpuIndex) -> (IrqGuard<'static, RunQueue>, IrqGuard<'static, RunQueue>) {
+pub(super) fn lock_both(
+    first: CpuIndex,
+    second: CpuIndex,
+) -> (IrqGuard<'static, RunQueue>, IrqGuard<'static, RunQueue>) {
     if first.get() < second.get() {
         let guard = RUN_QUEUE.of(first).lock();
         (guard, RUN_QUEUE.of(second).lock())
@@ -86,7 +101,7 @@ pub(super) fn place(thread: &Arc<Thread>) {
         let mut queue = RUN_QUEUE.of(cpu).lock();
         if queue.open {
             thread.cpu.store(cpu.get(), Ordering::Relaxed);
-            queue.ready.push_back(Arc::clone(thread));
+            queue.begin(Arc::clone(thread));
             queue.kick(cpu);
             return;
         }
