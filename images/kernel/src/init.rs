@@ -4,12 +4,13 @@ use reveille::{CpuIndex, HwId};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupts, power, processor};
 use reveille_runtime::cpus::SMP;
+use reveille_runtime::hotplug as shared;
 use reveille_runtime::plan::Setup;
-use reveille_runtime::{clock, per_cpu, thread, trace};
+use reveille_runtime::{clock, per_cpu, println, thread, trace};
 
 use crate::arch::{self, Machine, spans};
 use crate::cpuinfo::cpuinfo_store_boot_cpu;
-use crate::hotplug::{self, hotplug};
+use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::options::Options;
 use crate::{proof, report, smp, soak};
@@ -97,7 +98,7 @@ fn rest_init(boot: Boot) -> ! {
     }
     trace::end(name::start_kernel);
     trace::begin(spans::IDLE, 0);
-    thread::idle(hotplug::cpu_die)
+    thread::idle(shared::cpu_die)
 }
 
 /// The init thread.
@@ -116,7 +117,20 @@ fn kernel_init(mut boot: Boot) {
         crate::console::run_until_exit(&boot.machine, &reasons);
     }
     let passed = report::tell(&boot.smp, &brought_up, &reasons, &proofs);
+    if boot.options.spin {
+        spin();
+    }
     power::exit(u8::from(!passed))
+}
+
+/// Keeps all CPUs busy, for ever.
+fn spin() {
+    for cpu in SMP.masks.active.snapshot().iter() {
+        if let Err(reason) = thread::spawn_bound("spin", cpu, || while core::hint::black_box(true) {}) {
+            println!("CPU {cpu}: {reason}");
+        }
+    }
+    thread::sleep_until(u64::MAX);
 }
 
 fn kernel_init_freeable(boot: &mut Boot) -> smp::BroughtUp {

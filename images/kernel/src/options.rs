@@ -13,6 +13,8 @@ pub struct Options {
     pub soak: Option<soak::Options>,
     /// `reveille.console=1`: commands are taken from the console before the run ends.
     pub console: bool,
+    /// `reveille.spin=1`: in the end every CPU spins for ever, for a hypervisor that shares out its time.
+    pub spin: bool,
 }
 
 impl Options {
@@ -26,6 +28,7 @@ impl Options {
                 seed: value("reveille.seed=").and_then(|seed| seed.parse().ok()).unwrap_or(1),
             }),
             console: value("reveille.console=") == Some("1"),
+            spin: value("reveille.spin=") == Some("1"),
         }
     }
 }

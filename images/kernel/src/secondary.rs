@@ -2,15 +2,15 @@
 
 use reveille::hotplug::StepFailure;
 use reveille::{Arrival, ContextId};
-use reveille_runtime::cpus::{self, SMP};
+use reveille_runtime::cpus::SMP;
+use reveille_runtime::hotplug as shared;
 use reveille_runtime::per_cpu::smp_processor_id;
-use reveille_runtime::{plan, thread, trace};
+use reveille_runtime::{thread, trace};
 
 use crate::arch::spans;
 use crate::cpuinfo::cpuinfo_store_cpu;
-use crate::hotplug::{self, hotplug};
+use crate::hotplug::hotplug;
 use crate::names::name;
-use crate::smp;
 
 /// Where a CPU goes on that has claimed the kick `context`: on its own stack, with caches and vectors, interrupts masked.
 pub fn secondary_start_kernel(context: ContextId) -> ! {
@@ -20,12 +20,12 @@ pub fn secondary_start_kernel(context: ContextId) -> ! {
     cpuinfo_store_cpu();
     if notify_cpu_starting(&arrival).is_err() {
         hotplug().fail(arrival);
-        give_up();
+        shared::give_up();
     }
     set_cpu_online(arrival);
     trace::end(spans::SECONDARY_START);
     trace::begin(spans::IDLE, 0);
-    thread::idle(hotplug::cpu_die)
+    thread::idle(shared::cpu_die)
 }
 
 /// The STARTING steps.
@@ -40,17 +40,8 @@ fn set_cpu_online(arrival: Arrival<'_>) {
     if hotplug().come_online(arrival).is_err() {
         // Given up. Everything that this CPU owns stays its own; what others have sent it meanwhile goes to them.
         hotplug().take_cpu_down(smp_processor_id());
-        give_up();
+        shared::give_up();
     }
     trace::instant(name::online, 0);
-    hotplug::wake_own_thread();
-}
-
-/// This CPU is waited for no longer: it switches itself off, so that it can be asked for again, or parks where it cannot.
-fn give_up() -> ! {
-    let cpu = &cpus::topology().cpus()[smp_processor_id().get()];
-    if let Some(method) = plan::method(cpu) {
-        method.cpu_die(cpu);
-    }
-    smp::park()
+    shared::wake_own_thread();
 }

@@ -106,8 +106,3 @@ impl Platform for Control {
         }
     }
 }
-
-/// The end of a CPU that nobody waits for: what it owns stays its own.
-pub fn park() -> ! {
-    interrupts::sleep_for_ever()
-}

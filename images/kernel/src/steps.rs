@@ -10,9 +10,8 @@ mod timer;
 mod watchdog;
 mod workqueue;
 
+use reveille::CpuIndex;
 use reveille::hotplug::StepError;
-use reveille::{CpuIndex, HwId};
-use reveille_runtime::cpus;
 use reveille_runtime::println;
 
 /// The places of the steps within their sections. An architecture may have more between them.
@@ -38,10 +37,6 @@ const EIO: StepError = StepError(-5);
 const ENOMEM: StepError = StepError(-12);
 const EBUSY: StepError = StepError(-16);
 pub const EINVAL: StepError = StepError(-22);
-
-fn hw_id(cpu: CpuIndex) -> HwId {
-    cpus::hw_id(cpu)
-}
 
 /// Says why a step of `cpu` fails, and fails it with `error`.
 pub fn fail(cpu: CpuIndex, error: StepError, reason: &str) -> StepError {

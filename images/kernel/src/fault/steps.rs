@@ -11,7 +11,6 @@ use super::spec::Kind;
 use super::{sleep_for_ever, take};
 use crate::arch;
 use crate::hotplug::hotplug;
-use crate::smp;
 
 /// Linux's EIO.
 const EIO: StepError = StepError(-5);
@@ -72,7 +71,7 @@ fn misbehave(step: &Step<'_>, cpu: CpuIndex, direction: Direction) -> Result<(),
     match mishap {
         Mishap::Fails => Err(EIO),
         // With interrupts masked.
-        Mishap::Stops if step.section() == Section::Starting => smp::park(),
+        Mishap::Stops if step.section() == Section::Starting => interrupts::sleep_for_ever(),
         Mishap::Stops => sleep_for_ever(),
         Mishap::Panics => panic!("as it was told to in {}", step.name()),
         Mishap::ArrivesAgain => {

@@ -3,9 +3,9 @@
 use linkme::distributed_slice;
 use reveille::CpuIndex;
 use reveille::hotplug::{Section, Step, StepError};
-use reveille_runtime::{interrupt_controller, trace};
+use reveille_runtime::{steps, trace};
 
-use super::{EIO, fail, hw_id, order};
+use super::{EIO, fail, order};
 use crate::arch::spans;
 use crate::hotplug::STEPS;
 
@@ -16,12 +16,11 @@ static IRQCHIP: Step<'static> = Step::new(Section::Starting, order::IRQ, "irqchi
 
 fn irqchip_starting_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     let _span = trace::span(spans::interrupt_controller_starting());
-    interrupt_controller::init_this_cpu(hw_id(cpu)).map_err(|reason| fail(cpu, EIO, reason))
+    steps::irqchip_starting(cpu).map_err(|reason| fail(cpu, EIO, reason))
 }
 
 /// Interrupts of devices that come to this CPU go to another.
 fn irqchip_dying_cpu(cpu: CpuIndex) -> Result<(), StepError> {
-    interrupt_controller::migrate_shared();
-    interrupt_controller::disable_this_cpu(hw_id(cpu));
+    steps::irqchip_dying(cpu);
     Ok(())
 }

@@ -3,8 +3,7 @@
 use linkme::distributed_slice;
 use reveille::CpuIndex;
 use reveille::hotplug::{Section, Step, StepError};
-use reveille_runtime::cpus::SMP;
-use reveille_runtime::{ipi, thread, trace};
+use reveille_runtime::{steps, trace};
 
 use super::{EBUSY, order};
 use crate::hotplug::STEPS;
@@ -22,29 +21,22 @@ static ACTIVE: Step<'static> = Step::new(Section::Online, order::SCHED_ACTIVE, "
 
 fn sched_cpu_starting(_: CpuIndex) -> Result<(), StepError> {
     let _span = trace::span(name::sched_cpu_starting);
-    ipi::open_calls();
-    thread::open_queue();
+    steps::sched_starting();
     Ok(())
 }
 
-/// Threads that may run elsewhere go, and calls that were accepted are made. From here on others are refused.
 fn sched_cpu_dying(_: CpuIndex) -> Result<(), StepError> {
-    thread::migrate_away();
-    ipi::close_calls();
+    steps::sched_dying();
     Ok(())
 }
 
 fn sched_cpu_activate(cpu: CpuIndex) -> Result<(), StepError> {
     let _span = trace::span(name::sched_cpu_activate);
-    SMP.masks.active.insert(cpu);
+    steps::activate(cpu);
     Ok(())
 }
 
-/// The last active CPU stays: there would be no place for threads to go.
+/// The last active CPU stays.
 fn sched_cpu_deactivate(cpu: CpuIndex) -> Result<(), StepError> {
-    if SMP.masks.active.snapshot().count() == 1 {
-        return Err(EBUSY);
-    }
-    SMP.masks.active.remove(cpu);
-    Ok(())
+    if steps::deactivate(cpu) { Ok(()) } else { Err(EBUSY) }
 }

@@ -3,10 +3,9 @@
 use linkme::distributed_slice;
 use reveille::CpuIndex;
 use reveille::hotplug::{Section, Step, StepError};
-use reveille_runtime::arch::timer;
-use reveille_runtime::{interrupt_controller, trace};
+use reveille_runtime::{steps, trace};
 
-use super::{EIO, fail, hw_id, order};
+use super::{EIO, fail, order};
 use crate::arch::spans;
 use crate::hotplug::STEPS;
 
@@ -17,11 +16,10 @@ static TIMER: Step<'static> = Step::new(Section::Starting, order::TIMER, "clocke
 
 fn timer_starting_cpu(cpu: CpuIndex) -> Result<(), StepError> {
     let _span = trace::span(spans::TIMER_STARTING);
-    interrupt_controller::enable_timer(hw_id(cpu)).map_err(|reason| fail(cpu, EIO, reason))
+    steps::timer_starting(cpu).map_err(|reason| fail(cpu, EIO, reason))
 }
 
 fn timer_dying_cpu(cpu: CpuIndex) -> Result<(), StepError> {
-    timer::stop();
-    interrupt_controller::disable_timer(hw_id(cpu));
+    steps::timer_dying(cpu);
     Ok(())
 }
