@@ -159,9 +159,9 @@ pub struct BootArguments {
     /// Where the boot loader of --stack loader,... finds what it is to start: in QEMU's fw_cfg, or in memory, as one archive [default: fw-cfg]
     #[arg(long, value_enum)]
     pub payload: Option<PayloadPlace>,
-    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M (may be repeated); behind ",append=" stands what is
+    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M, where pin=0-1 binds its vCPUs to these CPUs (may be repeated); behind ",append=" stands what is
     /// added to its kernel's command line
-    #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM")]
+    #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM,pin=CPUS")]
     pub guest: Vec<GuestSpec>,
     /// Text to add to the kernel's command line, such as "maxcpus=2"; for what is above Xen or our hypervisor, behind " -- "
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]

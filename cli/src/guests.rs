@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
-use guest_config::{GUEST_0, Guest, Module, write};
+use guest_config::{GUEST_0, Guest, Module, Pins, write};
 
 use crate::boot::{BootOptions, Payload};
 use crate::error::Error;
@@ -43,6 +43,8 @@ pub struct GuestSpec {
     pub vcpus: u32,
     /// Its memory, in MiB.
     pub memory: u64,
+    /// The CPUs that its vCPUs are bound to, vCPU 0's first; empty if they run anywhere.
+    pub pins: Vec<u16>,
     /// Text to add to its kernel's command line.
     pub append: Option<String>,
 }
@@ -61,7 +63,7 @@ impl FromStr for GuestSpec {
             Some((wishes, append)) if wishes.is_empty() || wishes.ends_with(',') => (wishes, Some(append.to_owned())),
             _ => (wishes, None),
         };
-        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY, append };
+        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY, pins: Vec::new(), append };
         for wish in wishes.split(',').filter(|wish| !wish.is_empty()) {
             let number = |text: &str| text.parse().ok().filter(|&number: &u64| number > 0);
             match wish.split_once('=') {
@@ -76,16 +78,37 @@ impl FromStr for GuestSpec {
                     guest.memory =
                         even.ok_or("memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G")?;
                 }
-                _ => return Err(format!("{wish} is none of vcpus=N, memory=NM and append=WORDS")),
+                Some(("pin", cpus)) => guest.pins = pins(cpus).ok_or("pin is a list of CPUs, such as 0-1 or 3+1")?,
+                _ => return Err(format!("{wish} is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS")),
             }
+        }
+        if !guest.pins.is_empty() && guest.pins.len() != guest.vcpus as usize {
+            return Err(format!("pin names {} CPUs for {} vCPUs", guest.pins.len(), guest.vcpus));
         }
         Ok(guest)
     }
 }
 
+/// The CPUs of a list such as `0-1` or `3+1`.
+fn pins(text: &str) -> Option<Vec<u16>> {
+    let mut cpus = Vec::new();
+    for range in text.split('+') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+        if last < first {
+            return None;
+        }
+        cpus.extend((first..=last).take(Pins::MOST));
+    }
+    Some(cpus)
+}
+
 impl fmt::Display for GuestSpec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:vcpus={},memory={}M", self.system, self.vcpus, self.memory)?;
+        for (place, cpu) in self.pins.iter().enumerate() {
+            write!(formatter, "{}{cpu}", if place == 0 { ",pin=" } else { "+" })?;
+        }
         self.append.as_ref().map_or(Ok(()), |append| write!(formatter, ",append={append}"))
     }
 }
@@ -154,12 +177,15 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
         bootargs: &words,
         vpl011: true,
         spis: None,
+        pins: Pins::NONE,
     }];
     let names: Vec<String> = (1..=options.guests.len()).map(|number| format!("guest{number}")).collect();
     let bootargs: Vec<String> =
         options.guests.iter().map(|guest| launch::command_line(&guest.system, guest.append.as_deref())).collect();
     for ((spec, name), bootargs) in options.guests.iter().zip(&names).zip(&bootargs) {
         let image = image::of_system(host, options.machine, &spec.system)?;
+        let mut pins = Pins::NONE;
+        spec.pins.iter().enumerate().for_each(|(vcpu, &cpu)| _ = pins.set(vcpu, cpu.into()));
         guests.push(Guest {
             name,
             vcpus: spec.vcpus as usize,
@@ -169,6 +195,7 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
             bootargs,
             vpl011: true,
             spis: None,
+            pins,
         });
     }
     let bytes = machine_devicetree(host, options, folder)?;
@@ -217,10 +244,16 @@ mod tests {
     #[test]
     fn guests_read_back_as_they_are_written() {
         let guest: GuestSpec = "linux:vcpus=2,memory=1G".parse().unwrap();
-        assert_eq!(guest, GuestSpec { system: System::Linux(None), vcpus: 2, memory: 1024, append: None });
+        assert_eq!(
+            guest,
+            GuestSpec { system: System::Linux(None), vcpus: 2, memory: 1024, pins: Vec::new(), append: None }
+        );
         assert_eq!(guest.to_string().parse(), Ok(guest));
         let guest: GuestSpec = "linux:append=a,b vcpus=3".parse().unwrap();
         assert_eq!((guest.vcpus, guest.append.as_deref()), (1, Some("a,b vcpus=3")));
+        assert_eq!(guest.to_string().parse(), Ok(guest));
+        let guest: GuestSpec = "linux:vcpus=3,pin=0-1+3".parse().unwrap();
+        assert_eq!(guest.pins, [0, 1, 3]);
         assert_eq!(guest.to_string().parse(), Ok(guest));
         let guest: GuestSpec = "kernel".parse().unwrap();
         assert_eq!((guest.vcpus, guest.memory), (1, GUEST_MEMORY));
@@ -235,7 +268,9 @@ mod tests {
             ("linux:memory=17M", MEMORY),
             ("linux:memory=1K", MEMORY),
             ("linux:memory=256", MEMORY),
-            ("linux:cpus=2", "cpus=2 is none of vcpus=N, memory=NM and append=WORDS"),
+            ("linux:cpus=2", "cpus=2 is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS"),
+            ("linux:vcpus=2,pin=0", "pin names 1 CPUs for 2 vCPUs"),
+            ("linux:pin=3-1", "pin is a list of CPUs, such as 0-1 or 3+1"),
             ("xen", "a hypervisor is no guest of another"),
         ] {
             assert_eq!(text.parse::<GuestSpec>().unwrap_err(), sentence, "{text}");

@@ -7,6 +7,7 @@ use reveille::topology::open_fdt;
 
 const LIMITS: Limits<'static> = Limits {
     vcpus: 8,
+    cpus: 4,
     default_vcpus: 4,
     memory: 1 << 20,
     default_memory: 1 << 19,
@@ -44,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(guest.name != GUEST_0 || number == 0 || fdt.find_node("/chosen/guest0").is_some());
         assert!((1..=LIMITS.vcpus).contains(&guest.vcpus));
         assert!(guest.memory >= LIMITS.least_memory && guest.spis.is_none_or(|spis| spis <= LIMITS.spis));
+        assert!(guest.pins.iter().all(|(vcpu, cpu)| vcpu < guest.vcpus && cpu < LIMITS.cpus));
         memory += guest.memory;
         let modules = [Some(guest.kernel), guest.ramdisk].into_iter().flatten();
         for module in modules.clone() {

@@ -93,7 +93,7 @@ fn boot(stand: &Stand, seconds: u32, qemu_arguments: &[&str]) -> Result<Booted, 
     let options = BootOptions {
         stack,
         cpus: 2,
-        guests: vec![GuestSpec { system, vcpus: 4, memory: 64, append: None }],
+        guests: vec![GuestSpec { system, vcpus: 4, memory: 64, pins: Vec::new(), append: None }],
         append: Some(format!("-- witness={seconds}")),
         timeout: Some(LONG),
         qemu_arguments: qemu_arguments.iter().map(|&word| word.to_owned()).collect(),

@@ -23,6 +23,17 @@ pub(crate) fn memory(command_line: &str) -> Result<Option<u64>, Reason<'_>> {
         .transpose()
 }
 
+/// `dom0_vcpus_pin`: whether each vCPU of guest 0 is bound to the CPU of its number.
+pub(crate) fn pins(command_line: &str) -> Result<bool, Reason<'_>> {
+    let option = "dom0_vcpus_pin";
+    match value_of(command_line, option) {
+        Some("1" | "yes" | "on" | "true") => Ok(true),
+        Some("0" | "no" | "off" | "false") => Ok(false),
+        Some(value) => Err(Reason::Option { option, value, expected: "yes or no" }),
+        None => Ok(command_line.split_ascii_whitespace().any(|word| word == option)),
+    }
+}
+
 /// A size with one of the suffixes B, K, M, G and T, in KiB. Without a suffix it is in KiB.
 fn kibibytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());

@@ -9,6 +9,7 @@ use dtoolkit::{Node, Property};
 use crate::command_line;
 use crate::layout::{HEADER, Layout};
 use crate::module::{Cells, Kind, Module, is_compatible, kind, place, take_number, text};
+use crate::pins::{self, Pins};
 use crate::refused::{Reason, Refused};
 
 /// The name of the guest whose modules are in `/chosen` itself.
@@ -27,6 +28,8 @@ pub struct Limits<'a> {
     pub default_memory: u64,
     /// The least memory that a guest is given, in KiB.
     pub least_memory: u64,
+    /// How many CPUs the machine has.
+    pub cpus: usize,
     /// What the size of a guest's memory is a multiple of, in KiB.
     pub memory_unit: u64,
     /// Where the memory of a guest begins, as the guest has it.
@@ -60,6 +63,8 @@ pub struct Guest<'a> {
     pub vpl011: bool,
     /// How many SPIs it asks for.
     pub spis: Option<u32>,
+    /// Which of its vCPUs are bound to CPUs.
+    pub pins: Pins,
 }
 
 /// What a devicetree asks for.
@@ -147,7 +152,9 @@ fn guest_0<'a>(
             Some(bootargs) => bootargs,
             None => guest_0_bootargs(chosen)?,
         };
-        let guest = Wanted { name: GUEST_0, vcpus, memory, bootargs, vpl011: true, spis: None };
+        let pins = if command_line::pins(own_bootargs)? { Pins::in_order(vcpus) } else { Pins::NONE };
+        let pins = pins::check(pins, limits.cpus)?;
+        let guest = Wanted { name: GUEST_0, vcpus, memory, bootargs, vpl011: true, spis: None, pins };
         guest.with(&modules, linux_initrd(chosen)?, cells, limits)
     };
     Some(guest())
@@ -208,11 +215,12 @@ fn domain<'a>(node: &FdtNode<'a>, cells: Cells, limits: &Limits<'_>) -> Result<G
         Some(kernel) => text(kernel, "bootargs")?.unwrap_or_default(),
         None => return Err(Reason::NoKernel),
     };
-    Wanted { name: node.name(), vcpus, memory, bootargs, vpl011, spis }.with(&modules, None, cells, limits)
+    let pins = pins::check(pins::read(node, vcpus)?, limits.cpus)?;
+    Wanted { name: node.name(), vcpus, memory, bootargs, vpl011, spis, pins }.with(&modules, None, cells, limits)
 }
 
 /// A property that is one number, of one cell or two.
-fn number<'a>(node: &FdtNode<'a>, property: &'static str) -> Result<Option<u64>, Reason<'a>> {
+pub(crate) fn number<'a>(node: &FdtNode<'a>, property: &'static str) -> Result<Option<u64>, Reason<'a>> {
     let Some(found) = node.property(property) else {
         return Ok(None);
     };
@@ -287,6 +295,7 @@ struct Wanted<'a> {
     bootargs: &'a str,
     vpl011: bool,
     spis: Option<u32>,
+    pins: Pins,
 }
 
 impl<'a> Wanted<'a> {
@@ -313,7 +322,7 @@ impl<'a> Wanted<'a> {
         let header = (limits.header)(&kernel).ok_or(Reason::NoImage)?;
         let memory = limits.memory_start..limits.memory_start.saturating_add(self.memory << 10);
         Layout::new(&memory, &header, &kernel, ramdisk.as_ref())?;
-        let Self { name, vcpus, memory, bootargs, vpl011, spis } = self;
-        Ok(Guest { name, vcpus, memory, kernel, ramdisk, bootargs, vpl011, spis })
+        let Self { name, vcpus, memory, bootargs, vpl011, spis, pins } = self;
+        Ok(Guest { name, vcpus, memory, kernel, ramdisk, bootargs, vpl011, spis, pins })
     }
 }

@@ -12,7 +12,8 @@
 //! | a module | `reg`, `bootargs` |
 //! | `/chosen` | `xen,xen-bootargs`, `xen,dom0-bootargs`, `bootargs`; `linux,initrd-start` and `linux,initrd-end`, for guest 0 without a module for its ramdisk |
 //! | a `xen,domain` | `cpus`, `memory` in KiB in one cell or two, `vpl011`, `nr_spis` |
-//! | the hypervisor's own command line | `dom0_max_vcpus=`, `dom0_mem=`, for guest 0 |
+//! | a `xen,vcpu` in a `xen,domain` | `id`, and `hard-affinity` with the number of one CPU: the vCPU runs there alone |
+//! | the hypervisor's own command line | `dom0_max_vcpus=`, `dom0_mem=`, `dom0_vcpus_pin`, for guest 0 |
 //!
 //! A module in `/chosen` that does not say what it is: the first is the kernel, the second the ramdisk. Nodes that do not say how many
 //! cells an address has inherit that from the node above, as Xen reads them: QEMU's `guest-loader` relies on it. Without a kernel in
@@ -36,6 +37,7 @@ mod configuration;
 mod layout;
 mod machine;
 mod module;
+mod pins;
 mod refused;
 #[cfg(feature = "write")]
 mod write;
@@ -44,6 +46,7 @@ pub use configuration::{Configuration, GUEST_0, Guest, Limits};
 pub use layout::{HEADER, Layout};
 pub use machine::{DevicetreeError, GuestMachine, Pl011};
 pub use module::Module;
+pub use pins::Pins;
 pub use refused::{Reason, Refused};
 #[cfg(feature = "write")]
 pub use write::write;

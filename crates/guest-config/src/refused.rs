@@ -55,6 +55,24 @@ pub enum Reason<'a> {
         /// What it could have.
         most: usize,
     },
+    /// A vCPU is bound that it does not have.
+    #[error("it binds vCPU {asked} to a CPU, and has {vcpus} vCPUs")]
+    NoSuchVcpu {
+        /// The vCPU.
+        asked: u64,
+        /// How many it has.
+        vcpus: usize,
+    },
+    /// A vCPU is bound to a CPU that the machine does not have.
+    #[error("its vCPU {vcpu} is bound to CPU {cpu}, and the machine has {cpus} CPUs")]
+    NoSuchCpu {
+        /// The vCPU.
+        vcpu: usize,
+        /// The CPU.
+        cpu: usize,
+        /// How many there are.
+        cpus: usize,
+    },
     /// Too little memory to run in.
     #[error("it asks for {asked} KiB of memory, and {least} KiB is the least that is given")]
     TooLittleMemory {

@@ -8,9 +8,12 @@ use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
 use crate::configuration::{GUEST_0, Guest};
 use crate::module::Module;
+use crate::pins::Pins;
 
 /// Adds what asks for these guests to `/chosen`, such that [`Configuration::read`](crate::Configuration::read) finds them again, and Xen
 /// finds the same. `bootargs` is the hypervisor's own command line; what guest 0 needs there is added to it.
+///
+/// Of guest 0 all vCPUs are bound in order ([`Pins::in_order`]), or none: the command line says no more.
 ///
 /// Names of guests other than [`GUEST_0`] become names of nodes, so no two may have the same.
 pub fn write(tree: &mut DeviceTree, bootargs: &str, guests: &[Guest<'_>]) {
@@ -22,6 +25,9 @@ pub fn write(tree: &mut DeviceTree, bootargs: &str, guests: &[Guest<'_>]) {
         if guest.name == GUEST_0 {
             let separator = if own.is_empty() { "" } else { " " };
             own += &format!("{separator}dom0_max_vcpus={} dom0_mem={}K", guest.vcpus, guest.memory);
+            if guest.pins != Pins::NONE {
+                own += " dom0_vcpus_pin";
+            }
             add_modules(chosen, guest);
         } else {
             add_domain(chosen, guest);
@@ -52,6 +58,13 @@ fn add_domain(chosen: &mut DeviceTreeNode, guest: &Guest<'_>) {
     }
     if let Some(spis) = guest.spis {
         set(&mut domain, "nr_spis", spis);
+    }
+    for (vcpu, cpu) in guest.pins.iter() {
+        let mut node = DeviceTreeNode::new_unchecked(format!("vcpu{vcpu}"));
+        set(&mut node, "compatible", "xen,vcpu");
+        set(&mut node, "id", vcpu as u32);
+        set(&mut node, "hard-affinity", format!("{cpu}"));
+        domain.add_child(node);
     }
     add_modules(&mut domain, guest);
     chosen.add_child(domain);

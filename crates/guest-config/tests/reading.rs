@@ -2,12 +2,13 @@
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
-use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, Reason};
+use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, Pins, Reason};
 
 const MIB: u64 = 1024;
 
 const LIMITS: Limits<'static> = Limits {
     vcpus: 8,
+    cpus: 4,
     default_vcpus: 4,
     memory: 1024 * MIB,
     default_memory: 512 * MIB,
@@ -114,6 +115,7 @@ fn what_the_guest_loader_of_qemu_writes_is_guest_0() {
             bootargs: "console=ttyAMA0",
             vpl011: true,
             spis: None,
+            pins: Pins::NONE,
         };
         assert_eq!(configuration.guests, [Ok(guest)]);
     });
@@ -205,6 +207,7 @@ fn domains_have_what_their_nodes_say_and_cells_of_their_own() {
             bootargs: "",
             vpl011: true,
             spis: Some(3),
+            pins: Pins::NONE,
         };
         assert_eq!(configuration.guests, [Ok(guest)]);
     });
@@ -362,4 +365,34 @@ fn a_machine_that_asks_for_no_guest_has_none() {
     read(node("chosen", &[("bootargs", text("b"))], vec![]), |configuration| assert_eq!(configuration.guests, []));
     let blob = DeviceTree::new().to_dtb();
     assert_eq!(Configuration::read(&Fdt::new(&blob).unwrap(), &LIMITS), Configuration::default());
+}
+
+#[test]
+fn vcpus_are_bound_as_xen_binds_them() {
+    let vcpu = |id, affinity: &str| {
+        let properties = [("compatible", text("xen,vcpu")), ("id", cells(&[id])), ("hard-affinity", text(affinity))];
+        node(&format!("vcpu{id}"), &properties, vec![])
+    };
+    let bound = |vcpus| domain("domU1", &usual(), [vec![kernel()], vcpus].concat());
+    read(node("chosen", &[], vec![bound(vec![vcpu(1, "3")])]), |configuration| {
+        let pins = configuration.guests[0].unwrap().pins;
+        assert_eq!((pins.get(0), pins.get(1), pins.get(100)), (None, Some(3), None));
+    });
+    assert!(refusal(bound(vec![vcpu(2, "0")])).ends_with("it binds vCPU 2 to a CPU, and has 2 vCPUs"));
+    assert!(refusal(bound(vec![vcpu(0, "4")])).ends_with("its vCPU 0 is bound to CPU 4, and the machine has 4 CPUs"));
+    assert!(refusal(bound(vec![vcpu(0, "0-3")])).ends_with("hard-affinity in vcpu0 is not the number of one CPU"));
+    assert!(refusal(bound(vec![vcpu(0, "99999")])).ends_with("hard-affinity in vcpu0 is not the number of one CPU"));
+}
+
+#[test]
+fn guest_0_is_bound_by_the_hypervisors_command_line() {
+    for (line, bound) in [("dom0_vcpus_pin", true), ("dom0_vcpus_pin=no", false), ("dom0_vcpus_pinned", false)] {
+        read(node("chosen", &[("xen,xen-bootargs", text(line))], vec![kernel()]), |configuration| {
+            let pins = if bound { Pins::in_order(4) } else { Pins::NONE };
+            assert_eq!(configuration.guests[0].unwrap().pins, pins, "{line}");
+        });
+    }
+    let said = refusal_of_guest_0("dom0_max_vcpus=5 dom0_vcpus_pin", vec![kernel()]);
+    assert!(said.ends_with("its vCPU 4 is bound to CPU 4, and the machine has 4 CPUs"), "{said}");
+    assert!(refusal_of_guest_0("dom0_vcpus_pin=2", vec![kernel()]).contains("is not yes or no"));
 }

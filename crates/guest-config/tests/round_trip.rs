@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::DeviceTree;
-use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, write};
+use guest_config::{Configuration, GUEST_0, Guest, HEADER, Limits, Module, Pins, write};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -31,11 +31,19 @@ prop_compose! {
         vpl011: bool,
         spis in option::of(0..=64_u32),
         quiet: bool,
+        bound in proptest::collection::vec(option::of(0..512_usize), 8),
     ) -> Guest<'static> {
         let bootargs = if quiet { "" } else { "console=ttyAMA0 quiet" };
         // Guest 0 has its console, and as many SPIs as there are.
         let (vpl011, spis) = if name == GUEST_0 { (true, None) } else { (vpl011, spis) };
-        Guest { name, vcpus, memory, kernel, ramdisk, bootargs, vpl011, spis }
+        let mut pins = Pins::NONE;
+        bound.iter().take(vcpus).enumerate().for_each(|(vcpu, cpu)| _ = cpu.map(|cpu| pins.set(vcpu, cpu)));
+        let pins = match pins.get(0) {
+            Some(_) if name == GUEST_0 => Pins::in_order(vcpus),
+            None if name == GUEST_0 => Pins::NONE,
+            _ => pins,
+        };
+        Guest { name, vcpus, memory, kernel, ramdisk, bootargs, vpl011, spis, pins }
     }
 }
 
@@ -53,6 +61,7 @@ proptest! {
         let ram = [0x4000_0000..0x8000_0000, 0x10_0000_0000..0x10_2000_0000];
         let limits = Limits {
             vcpus: 8,
+            cpus: 512,
             default_vcpus: 1,
             memory: 1 << 20,
             default_memory: 1 << 10,
