@@ -29,7 +29,7 @@ const LOOP: u64 = 0x4080_0000;
 
 /// A guest with `vcpus` that runs `image`.
 fn guest(image: &Path, vcpus: u32) -> GuestSpec {
-    GuestSpec { system: System::Image(image.to_owned()), vcpus, memory: 32, append: None }
+    GuestSpec { system: System::Image(image.to_owned()), vcpus, memory: 32, pins: Vec::new(), append: None }
 }
 
 /// Guest 0 that sends back what it hears, beside `guests`.

@@ -23,6 +23,7 @@ mod psci_rows;
 mod raspi3b;
 mod spin_table;
 mod torture;
+mod vcpus;
 mod wide;
 
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         raspi3b::TESTS,
         spin_table::TESTS,
         torture::TESTS,
+        vcpus::TESTS,
         command::TESTS,
         budgets::TESTS,
         own_kernel::TESTS,
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         psci_rows::LONG_TESTS,
         raspi3b::LONG_TESTS,
         torture::LONG_TESTS,
+        vcpus::LONG_TESTS,
         wide::LONG_TESTS,
     ]
     .concat();

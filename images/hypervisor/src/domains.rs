@@ -12,15 +12,16 @@ use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
 use guest_config::{Configuration, Guest as Asked, Limits, Refused};
 use reveille::CpuIndex;
+use reveille_runtime::cpus::topology;
 use reveille_runtime::lock::IrqLock;
-use reveille_runtime::{devicetree, memory, println, trace};
+use reveille_runtime::{devicetree, memory, println, thread, trace};
 use spin::Once;
 
 use crate::guest::build::{RAM, Start};
 use crate::guest::memory::PIECE;
 use crate::guest::{End, Guest, MAX_VCPUS, call_log, devices, output};
 use crate::names::name;
-use crate::{modules, virt};
+use crate::{modules, shares, soak, virt};
 
 /// How much memory guest 0 has where nothing is said, in KiB: less, if less is left.
 const DEFAULT_MEMORY: u64 = 512 << 10;
@@ -122,6 +123,7 @@ pub fn create(fdt: &Fdt<'static>) -> Vec<Ready> {
     let cpus: Vec<CpuIndex> = virt::cpus().collect();
     let limits = Limits {
         vcpus: MAX_VCPUS,
+        cpus: topology().cpus().len(),
         default_vcpus: cpus.len().min(MAX_VCPUS),
         memory: memory::free().saturating_sub(OWN_MEMORY) as u64 >> 10,
         default_memory: DEFAULT_MEMORY,
@@ -174,12 +176,18 @@ fn ram<'a>(fdt: &Fdt<'a>) -> impl Iterator<Item = Range<u64>> + 'a {
     memory.flat_map(devicetree::regions).map(|region| region.start as u64..region.end as u64)
 }
 
-/// Has those begin that are ready.
+/// Has those begin that are ready, and what the hypervisor's command line asks for beside.
 ///
 /// # Errors
 /// There is no room for a thread.
-pub fn unpause(guests: &[Ready]) -> Result<(), &'static str> {
+pub fn unpause(guests: &[Ready], command_line: &str) -> Result<(), &'static str> {
     call_log::start()?;
     life_cycle::init()?;
-    guests.iter().try_for_each(|(domain, guest, start)| domain.begin(guest, start))
+    guests.iter().try_for_each(|(domain, guest, start)| domain.begin(guest, start))?;
+    if let Some(options) = soak::Options::from_command_line(command_line) {
+        thread::spawn("soak", CpuIndex::BOOT, move || soak::run(options))?;
+    } else if let Some(duration) = shares::from_command_line(command_line) {
+        thread::spawn("shares", CpuIndex::BOOT, move || shares::run(duration))?;
+    }
+    Ok(())
 }

@@ -25,7 +25,8 @@ use psci_server::{CpuState, Server};
 use reveille::{CpuIndex, Instant};
 use reveille_runtime::arch::interrupts;
 use reveille_runtime::lock::{IrqGuard, IrqLock};
-use reveille_runtime::thread::{self, Completion, Thread, TimedOut};
+use reveille_runtime::per_cpu::smp_processor_id;
+use reveille_runtime::thread::{self, Completion, SpawnError, Thread, TimedOut};
 use reveille_runtime::{clock, ipi};
 use vgic::{VcpuSet, Vgic};
 use vpl011::Vpl011;
@@ -82,12 +83,28 @@ impl fmt::Display for End {
     }
 }
 
+/// What threads of vCPUs are called.
+const VCPU: &str = "vcpu";
+
+/// Whether a vCPU is bound to `cpu`.
+pub fn is_home(cpu: CpuIndex) -> bool {
+    thread::is_home_of(VCPU, cpu)
+}
+
+/// Where a vCPU runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The CPU on which it begins.
+    pub cpu: CpuIndex,
+    /// It runs there alone.
+    pub is_bound: bool,
+}
+
 /// What others know of a vCPU.
 struct Seen {
-    /// The CPU that runs it.
-    home: CpuIndex,
-    /// It is in the guest, or about to be: what concerns it takes an interrupt.
-    in_guest: AtomicBool,
+    home: Home,
+    /// The CPU on which it is in the guest, or about to be, plus 1; or 0. What concerns it takes an interrupt there.
+    in_guest: AtomicUsize,
     /// Completed when it is to wake up.
     wake: Completion,
     /// The same as a flag, so that many wake-ups are one.
@@ -128,6 +145,8 @@ pub struct Guest {
     /// What its counter is without, modulo 2^64 (CNTVOFF_EL2).
     counter_offset: u64,
     redistributors_size: u64,
+    /// Of each CPU which of its vCPUs ran there last, plus 1; or 0.
+    ran_last: Vec<AtomicUsize>,
 }
 
 impl Guest {
@@ -139,11 +158,11 @@ impl Guest {
         number: usize,
         name: &str,
         memory: GuestMemory,
-        homes: impl Iterator<Item = CpuIndex>,
+        homes: impl Iterator<Item = Home>,
     ) -> Result<Self, &'static str> {
         let seen = |home| Seen {
             home,
-            in_guest: AtomicBool::new(false),
+            in_guest: AtomicUsize::new(0),
             wake: Completion::new(),
             woken: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -166,13 +185,14 @@ impl Guest {
             end: AtomicU8::new(0),
             began: clock::now(),
             counter_offset: timer::offset_now(),
+            ran_last: (0..reveille::MAX_CPUS).map(|_| AtomicUsize::new(0)).collect(),
         })
     }
 
     /// Starts its threads; vCPU 0 begins as `start` says, the others are off.
     ///
     /// # Errors
-    /// There is no room for a thread: the guest ends at once.
+    /// There is no room for a thread, or a vCPU is bound to a CPU that is not online: the guest ends at once.
     pub fn start(self: &Arc<Self>, start: &Start) -> Result<(), &'static str> {
         self.psci.platform().set_guest(Arc::downgrade(self));
         self.psci.boot(0);
@@ -180,16 +200,36 @@ impl Guest {
         for (index, seen) in self.vcpus.iter().enumerate() {
             let vcpu = Vcpu::new(Arc::clone(self), index);
             let first = (index == 0).then_some(start.entry());
-            match thread::spawn_bound("vcpu", seen.home, move || vcpu.run(first)) {
+            let Home { cpu, is_bound } = seen.home;
+            let run = move || vcpu.run(first);
+            let thread = if is_bound {
+                thread::spawn_bound(VCPU, cpu, run).map_err(|error| match error {
+                    SpawnError::NoStack(_) => "there is no room for a vCPU's thread",
+                    SpawnError::Offline(_) => "a CPU that a vCPU is bound to is not online",
+                })
+            } else {
+                thread::spawn_free(VCPU, cpu, run).map_err(|_| "there is no room for a vCPU's thread")
+            };
+            match thread {
                 Ok(thread) => self.threads.lock().push(thread),
-                Err(_) => {
+                Err(reason) => {
                     self.end(End::Crashed);
                     (index..self.vcpus.len()).for_each(|vcpu| self.vcpu_has_ended(vcpu));
-                    return Err("there is no room for a vCPU's thread");
+                    return Err(reason);
                 }
             }
         }
         Ok(())
+    }
+
+    /// For how long each of its vCPUs has run, in ticks of the counter.
+    pub fn vcpu_times(&self) -> Vec<u64> {
+        self.threads.lock().iter().map(|thread| thread.run_time()).collect()
+    }
+
+    /// The CPU on which the vCPU is.
+    fn cpu_of(&self, vcpu: usize) -> CpuIndex {
+        self.threads.lock().get(vcpu).map_or(self.vcpus[vcpu].home.cpu, |thread| thread.cpu())
     }
 
     /// Its interrupt controller.
@@ -213,9 +253,15 @@ impl Guest {
         Context::reset(affinity, self.memory.vttbr(self.number as u8 + 1), self.counter_offset)
     }
 
-    /// Notes whether the vCPU is in the guest. By its own thread, with interrupts masked.
-    pub fn set_in_guest(&self, vcpu: usize, in_guest: bool) {
-        self.vcpus[vcpu].in_guest.store(in_guest, Ordering::SeqCst);
+    /// Notes the CPU on which the vCPU is in the guest. By its own thread, with interrupts masked.
+    pub fn set_in_guest(&self, vcpu: usize, cpu: Option<CpuIndex>) {
+        self.vcpus[vcpu].in_guest.store(cpu.map_or(0, |cpu| cpu.get() + 1), Ordering::SeqCst);
+    }
+
+    /// Whether another vCPU of the guest was the last that ran on this CPU, where this one does from now on. Interrupts are masked.
+    pub fn comes_after_another(&self, vcpu: usize) -> bool {
+        let last = self.ran_last[smp_processor_id().get()].swap(vcpu + 1, Ordering::Relaxed);
+        last != 0 && last != vcpu + 1
     }
 
     /// Has the vCPU look at what it has to do: wakes it if it sleeps, and has it come out of the guest.
@@ -225,8 +271,9 @@ impl Guest {
             seen.wake.complete();
         }
         let _masked = interrupts::mask();
-        if seen.in_guest.load(Ordering::SeqCst) && seen.home != reveille_runtime::per_cpu::smp_processor_id() {
-            ipi::nudge(seen.home);
+        let cpu = seen.in_guest.load(Ordering::SeqCst).checked_sub(1).and_then(CpuIndex::new);
+        if let Some(cpu) = cpu.filter(|&cpu| cpu != smp_processor_id()) {
+            ipi::nudge(cpu);
         }
     }
 
@@ -280,13 +327,13 @@ impl Guest {
         self.vcpus.iter().enumerate().map(|(index, seen)| {
             let state = match self.psci.state(index) {
                 _ if seen.ended.load(Ordering::Acquire) => "ended",
-                Some(CpuState::On) if seen.in_guest.load(Ordering::Relaxed) => "in guest",
+                Some(CpuState::On) if seen.in_guest.load(Ordering::Relaxed) != 0 => "in guest",
                 Some(CpuState::On) => "on",
                 Some(CpuState::Suspended) => "suspended",
                 Some(CpuState::OnPending) => "coming up",
                 Some(CpuState::Off) | None => "off",
             };
-            ShownVcpu { index, state, cpu: seen.home }
+            ShownVcpu { index, state, cpu: self.cpu_of(index) }
         })
     }
 
@@ -299,7 +346,7 @@ impl Guest {
     /// A vCPU that has not ended, and its CPU.
     pub fn lingering(&self) -> Option<(usize, CpuIndex)> {
         let lingers = |(_, seen): &(usize, &Seen)| !seen.ended.load(Ordering::Acquire);
-        self.vcpus.iter().enumerate().find(lingers).map(|(vcpu, seen)| (vcpu, seen.home))
+        self.vcpus.iter().enumerate().find(lingers).map(|(vcpu, _)| (vcpu, self.cpu_of(vcpu)))
     }
 
     /// Waits for the threads of a guest that is at its end: then they hold nothing of it.

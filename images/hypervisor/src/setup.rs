@@ -6,12 +6,14 @@ use dtoolkit::{Node, Property};
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupt_controllers, interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
+use reveille_runtime::hotplug as shared;
 use reveille_runtime::plan::{Wishes, value};
 use reveille_runtime::{
     clock, console, devicetree, interrupt_controller, ipi, memory, per_cpu, println, report, thread, trace,
 };
 
 use crate::domains::{self, life_cycle};
+use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::smpboot::{self, smp_init_cpus, smp_prepare_cpus};
 use crate::{modules, virt};
@@ -28,14 +30,15 @@ fn image_main(arguments: BootArguments) -> ! {
     }
     trace::end(name::start_xen);
     trace::begin(name::idle_loop, 0);
-    thread::idle(|| smpboot::stop_cpu())
+    thread::idle(shared::cpu_die)
 }
 
 fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
     trace::begin(name::start_xen, 0);
     smp_clear_cpu_maps();
     let fdt = boot_fdt_info(arguments)?;
-    let wishes = cmdline_parse(&fdt);
+    let command_line = cmdline_parse(&fdt);
+    let wishes = Wishes::from_command_line(command_line);
     setup_mm(&fdt)?;
     processor_id(arguments)?;
     let mut cpus = smp_init_cpus(&fdt, &wishes);
@@ -59,7 +62,7 @@ fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
         life_cycle::exit();
     }
     crate::console::init(&fdt)?;
-    domains::unpause(&guests)
+    domains::unpause(&guests, command_line)
 }
 
 fn smp_clear_cpu_maps() {
@@ -72,14 +75,15 @@ fn boot_fdt_info(arguments: &BootArguments) -> Result<Fdt<'static>, &'static str
     devicetree::find(arguments.devicetree, core::iter::empty())
 }
 
-fn cmdline_parse(fdt: &Fdt<'_>) -> Wishes {
+/// The hypervisor's own command line.
+fn cmdline_parse<'a>(fdt: &Fdt<'a>) -> &'a str {
     let _span = trace::span(name::cmdline_parse);
     let own = fdt.find_node("/chosen").and_then(|chosen| chosen.property("xen,xen-bootargs"));
     let command_line = own.and_then(|own| own.value_as().ok()).unwrap_or_else(|| devicetree::command_line(fdt));
     if value(command_line, "reveille.exit=") == Some("semihosting") {
         power::use_semihosting();
     }
-    Wishes::from_command_line(command_line)
+    command_line
 }
 
 fn setup_mm(fdt: &Fdt<'_>) -> Result<(), &'static str> {
@@ -128,7 +132,7 @@ fn init_idle_domain() {
     let _span = trace::span(name::init_idle_domain);
     thread::adopt_boot_idle();
     ipi::open_calls();
-    SMP.masks.active.insert(reveille::CpuIndex::BOOT);
+    hotplug().advance_boot_cpu(hotplug().steps().online()).unwrap_or_else(|reason| panic!("{reason}"));
 }
 
 /// Says whether there is an IOMMU that could keep a guest's devices to its memory.

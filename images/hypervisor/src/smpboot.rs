@@ -1,6 +1,7 @@
 //! Which CPUs there are, how they are brought up, and what each new one does (Xen's `xen/arch/arm/smpboot.c`).
 //!
-//! Xen brings CPUs up one after the other. Here all are kicked before any is waited for: docs/paths/xen.md.
+//! Xen brings CPUs up one after the other. Here all are kicked before any is waited for: docs/paths/xen.md. What each goes through are the
+//! steps of [`crate::hotplug`], by which CPUs also go and come back later.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 use dtoolkit::fdt::Fdt;
 use reveille::trace::{Kind, Name};
 use reveille::{
-    Arrival, CallError, ContextId, Cpu, CpuIndex, EnableMethod, Event, HwId, Instant, Outcome, Platform, Summary,
+    Arrival, CallError, ContextId, Cpu, CpuIndex, EnableMethod, Event, Instant, Outcome, Platform, Summary,
 };
 use reveille_aarch64::boot_table::EntryTimes;
 use reveille_aarch64::psci::{Psci, PsciNode};
@@ -18,10 +19,13 @@ use reveille_runtime::arch::cpu_start::{self, DevicetreeCpus, to_physical, write
 use reveille_runtime::arch::processor::{self, Features};
 use reveille_runtime::arch::{interrupts, memory_map, power, timer};
 use reveille_runtime::cpus::{self, SMP};
+use reveille_runtime::hotplug as shared;
+use reveille_runtime::per_cpu::smp_processor_id;
 use reveille_runtime::plan::{self, Methods, Setup, Wishes, plan};
-use reveille_runtime::{clock, interrupt_controller, ipi, per_cpu, println, thread, trace};
+use reveille_runtime::{clock, println, thread, trace};
 use spin::Once;
 
+use crate::hotplug::hotplug;
 use crate::names::name;
 
 static BOOT_CPU: Once<Features> = Once::new();
@@ -88,14 +92,25 @@ pub fn bring_up(setup: Setup) -> BroughtUp {
     let Setup { mut outcomes, faults } = setup;
     let plan = plan();
     println!("Bringing up {} CPUs, {}", SMP.masks.present.snapshot().count(), plan.policy);
-    let summary = SMP.bring_up(&plan, &Control, &mut outcomes);
+    let summary = hotplug().bring_up(&plan, &Control::new(interrupts::relax), &mut outcomes);
+    let summary = summary.unwrap_or_else(|reason| panic!("the first request for CPUs: {reason}"));
     outcomes[CpuIndex::BOOT.get()] = Outcome::Online;
     println!("Brought up {} CPUs", summary.online);
     BroughtUp { summary, outcomes, faults }
 }
 
-/// The boot CPU's side of a bring-up.
-struct Control;
+/// The control CPU's side of a request.
+pub struct Control {
+    /// What is done in every turn of a wait.
+    relax: fn(),
+}
+
+impl Control {
+    /// One that does `relax` while it waits.
+    pub const fn new(relax: fn()) -> Self {
+        Self { relax }
+    }
+}
 
 /// What leads to a CPU's start, outermost first.
 const KICK: [Name; 3] = [name::cpu_up, name::__cpu_up, name::arch_cpu_up];
@@ -112,14 +127,12 @@ impl Platform for Control {
     }
 
     fn relax(&self) {
-        interrupts::relax();
+        (self.relax)();
     }
 
-    /// What Xen's notifiers of CPU_UP_PREPARE do: the stack of the idle thread, and here the record that the CPU boots from.
-    fn prepare(&self, cpu: &Cpu) -> Result<(), CallError> {
-        let failed = |meaning| CallError { call: "CPU_UP_PREPARE", code: 0, meaning };
-        trace::prepare(cpu.index);
-        write_boot_record(cpu.index, secondary_switched).map_err(failed)
+    /// All that a CPU needs is made by steps.
+    fn prepare(&self, _: &Cpu) -> Result<(), CallError> {
+        Ok(())
     }
 
     fn event(&self, cpu: CpuIndex, event: Event) {
@@ -138,6 +151,15 @@ impl Platform for Control {
             Event::Prepare | Event::Prepared | Event::Wait | Event::Done(_) => {}
         }
     }
+}
+
+/// What Xen's notifiers of CPU_UP_PREPARE do: the stack of the idle thread, and here the record that the CPU boots from.
+///
+/// # Errors
+/// There is no room for the stack, or no boot table.
+pub fn prepare(cpu: CpuIndex) -> Result<(), &'static str> {
+    trace::prepare(cpu);
+    write_boot_record(cpu, secondary_switched)
 }
 
 /// Where a CPU goes on that has claimed its kick: on its own stack, with MMU, caches and vectors, interrupts masked.
@@ -164,60 +186,31 @@ fn trace_entry(times: &EntryTimes) {
 fn start_secondary(arrival: Arrival<'_>) -> ! {
     trace::begin(name::start_secondary, 0);
     thread::adopt_idle();
-    let cpu = arrival.cpu();
-    let hw_id = cpus::hw_id(cpu);
-    if let Err(reason) = identify_cpu().and_then(|()| gic_init_secondary_cpu(hw_id)) {
-        println!("CPU {cpu}: {reason}");
-        arrival.fail();
-        stop_cpu();
+    if hotplug().starting(&arrival).is_err() {
+        hotplug().fail(arrival);
+        shared::give_up();
     }
-    notify_cpu_starting();
-    if arrival.online().is_err() {
-        // Given up. What was prepared for this CPU stays its own.
-        stop_cpu();
+    if hotplug().come_online(arrival).is_err() {
+        // Given up. What was prepared for this CPU stays its own; what others have sent it meanwhile goes to them.
+        hotplug().take_cpu_down(smp_processor_id());
+        shared::give_up();
     }
-    SMP.masks.active.insert(cpu);
     trace::instant(name::online, 0);
-    if let Err(reason) = init_timer_interrupt(hw_id) {
-        println!("CPU {cpu}: {reason}");
-    }
+    shared::wake_own_thread();
     trace::end(name::start_secondary);
     trace::begin(name::idle_loop, 0);
-    thread::idle(|| stop_cpu())
+    thread::idle(shared::cpu_die)
 }
 
 /// A CPU that lacks what the boot CPU has is of no use.
-fn identify_cpu() -> Result<(), &'static str> {
+///
+/// # Errors
+/// The register that says so.
+pub fn identify_cpu() -> Result<(), &'static str> {
     let _span = trace::span(name::identify_cpu);
     let boot_cpu = BOOT_CPU.get().expect("the boot CPU was looked at first");
     match Features::of_this_cpu().conflict(boot_cpu) {
         Some((register, ..)) => Err(register),
         None => Ok(()),
     }
-}
-
-fn gic_init_secondary_cpu(hw_id: HwId) -> Result<(), &'static str> {
-    let _span = trace::span(name::gic_init_secondary_cpu);
-    interrupt_controller::init_this_cpu(hw_id)
-}
-
-fn init_timer_interrupt(hw_id: HwId) -> Result<(), &'static str> {
-    let _span = trace::span(name::init_timer_interrupt);
-    interrupt_controller::enable_timer(hw_id)
-}
-
-/// From here on this CPU takes threads, and calls of others.
-fn notify_cpu_starting() {
-    let _span = trace::span(name::notify_cpu_starting);
-    ipi::open_calls();
-    thread::open_queue();
-}
-
-/// The end of a CPU that nobody waits for.
-pub fn stop_cpu() -> ! {
-    let cpu = &cpus::topology().cpus()[per_cpu::smp_processor_id().get()];
-    if let Some(method) = plan::method(cpu) {
-        method.cpu_die(cpu);
-    }
-    interrupts::sleep_for_ever()
 }

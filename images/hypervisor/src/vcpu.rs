@@ -21,21 +21,36 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use psci_server::Entry;
 use reveille_runtime::arch::interrupts;
-use reveille_runtime::{per_cpu, thread};
+use reveille_runtime::per_cpu;
+use reveille_runtime::thread::{self, Thread};
+use spin::Once;
 use vgic::affinity;
 
 use crate::guest::Guest;
 use crate::virt;
 use context::{Context, write_register};
+use enter::forget_translations;
 use enter::{Exception, Registers};
 use exit::Syndrome;
 
-/// What a CPU may have in its registers of a vCPU that does not run just now.
+/// What a CPU may have in its registers of a vCPU that does not run just now. Until these are saved the vCPU's thread stays on that CPU.
 struct Loadable {
     /// Touched by the vCPU's CPU only, with interrupts masked.
     context: UnsafeCell<Context>,
     guest: Arc<Guest>,
     index: usize,
+    /// Once it runs.
+    thread: Once<Arc<Thread>>,
+}
+
+impl Loadable {
+    /// Whether the CPU that it is on has it in its registers. By that CPU, with interrupts masked; when it does not, the vCPU may go on, and end,
+    /// on another CPU at once.
+    fn keep_here(&self, keep: bool) {
+        if let Some(thread) = self.thread.get() {
+            thread.keep_here(keep);
+        }
+    }
 }
 
 per_cpu! {
@@ -50,6 +65,16 @@ pub fn timer_interrupt() {
     if let Some(loaded) = unsafe { LOADED.load(Ordering::Relaxed).as_ref() } {
         loaded.guest.wake(loaded.index);
     }
+}
+
+/// Has this CPU, which masks interrupts, have no vCPU in its registers: those that are on it may go elsewhere.
+pub fn put_away() {
+    // SAFETY: null, or a vCPU of this CPU, since it stays until this is done; its thread does not run.
+    let Some(loaded) = (unsafe { LOADED.swap(ptr::null_mut(), Ordering::Relaxed).as_ref() }) else { return };
+    // SAFETY: as above.
+    unsafe { (*loaded.context.get()).save() };
+    write_register!("vttbr_el2", 0);
+    loaded.keep_here(false);
 }
 
 /// Why a vCPU no longer runs.
@@ -71,7 +96,7 @@ impl Vcpu {
     /// The vCPU with this index.
     pub fn new(guest: Arc<Guest>, index: usize) -> Self {
         let context = UnsafeCell::new(guest.reset_context(affinity(index)));
-        let loadable = Box::new(Loadable { context, guest, index });
+        let loadable = Box::new(Loadable { context, guest, index, thread: Once::new() });
         Self { registers: Registers::default(), loadable }
     }
 
@@ -86,6 +111,7 @@ impl Vcpu {
     /// What its thread does: runs the guest whenever the vCPU is on, until the guest ends. `first` is where the vCPU begins that is on
     /// from the beginning.
     pub fn run(mut self, mut first: Option<Entry>) {
+        self.loadable.thread.call_once(thread::current);
         loop {
             if self.guest().is_ending() {
                 break;
@@ -164,9 +190,9 @@ impl Vcpu {
         let mut interrupts = [0; list_registers::MOST];
         let interrupts = &mut interrupts[..count];
         // From here on whoever changes something that concerns this vCPU interrupts this CPU.
-        self.guest().set_in_guest(index, true);
+        self.guest().set_in_guest(index, Some(per_cpu::smp_processor_id()));
         if self.guest().is_ending() {
-            self.guest().set_in_guest(index, false);
+            self.guest().set_in_guest(index, None);
             return None;
         }
         let hcr = {
@@ -179,7 +205,7 @@ impl Vcpu {
         virt::trap_waits(thread::others_are_ready());
         // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
         let exception = unsafe { enter::enter(&mut self.registers) };
-        self.guest().set_in_guest(index, false);
+        self.guest().set_in_guest(index, None);
         let hcr = list_registers::save(interrupts);
         let concerned = self.guest().vgic().sync(index, interrupts, hcr);
         self.guest().wake_all(&concerned);
@@ -193,13 +219,18 @@ impl Vcpu {
         if previous == this {
             return;
         }
-        // SAFETY: null, or a vCPU of this CPU that has not ended; interrupts are masked.
+        // SAFETY: null, or a vCPU of this CPU, since it stays until it is saved; interrupts are masked.
         if let Some(previous) = unsafe { previous.as_ref() } {
             // SAFETY: as above, and its thread does not run.
             unsafe { (*previous.context.get()).save() };
+            previous.keep_here(false);
         }
         // SAFETY: this thread's own, on its CPU, interrupts masked.
         unsafe { (*self.loadable.context.get()).load() };
+        self.loadable.keep_here(true);
+        if self.guest().comes_after_another(self.index()) {
+            forget_translations();
+        }
     }
 
     /// Has no CPU have it. What it was is lost.
@@ -211,6 +242,7 @@ impl Vcpu {
             // The tables may go with the guest.
             write_register!("vttbr_el2", 0);
             LOADED.store(ptr::null_mut(), Ordering::Relaxed);
+            self.loadable.keep_here(false);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What makes a CPU able to run guests: the registers of EL2 that are alike for all guests (Xen's `setup_virt_paging`).
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 
 use reveille::CpuIndex;
@@ -10,6 +10,7 @@ use reveille_runtime::{clock, interrupt_controller, ipi, println, trace};
 
 use crate::guest::memory::ADDRESS_BITS;
 use crate::names::name;
+use crate::vcpu;
 use crate::vcpu::context::{read_register, write_register};
 use crate::vcpu::enter;
 use crate::vcpu::timer as guest_timer;
@@ -18,7 +19,8 @@ use crate::vcpu::timer as guest_timer;
 const MAINTENANCE: u32 = 25;
 
 /// HCR_EL2 outside guests; inside them TGE is 0. What changes translation is the same in both, so that no TLB has to forget.
-const HCR: u64 = VM | SWIO | PTW | FMO | IMO | AMO | TID3 | TSC | TIDCP | TACR | TGE | RW | E2H | TLOR | TERR;
+const HCR: u64 =
+    VM | SWIO | PTW | FMO | IMO | AMO | FB | BSU_INNER | TID3 | TSC | TIDCP | TACR | TGE | RW | E2H | TLOR | TERR;
 /// Stage 2 translates.
 const VM: u64 = 1 << 0;
 /// Set/way invalidation cleans, too.
@@ -29,6 +31,9 @@ const PTW: u64 = 1 << 2;
 const FMO: u64 = 1 << 3;
 const IMO: u64 = 1 << 4;
 const AMO: u64 = 1 << 5;
+/// What the guest has its CPU forget, all forget, and barriers reach all: a vCPU goes from CPU to CPU.
+const FB: u64 = 1 << 9;
+const BSU_INNER: u64 = 1 << 10;
 /// WFI and WFE come out of the guest.
 const TWI: u64 = 1 << 13;
 const TWE: u64 = 1 << 14;
@@ -59,7 +64,10 @@ const MONITORS_AND_DEBUG: u64 = 1 << 6 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 11;
 /// How long other CPUs may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many CPUs can run guests, from the boot on.
 static READY: AtomicUsize = AtomicUsize::new(0);
+/// All CPUs that came at boot have been set up: those that come later are as they come.
+static BOOTED: AtomicBool = AtomicBool::new(false);
 
 /// Makes every CPU that is online able to run guests.
 ///
@@ -67,7 +75,7 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 /// A CPU was not done with that in time.
 pub fn setup_virt_paging() -> Result<(), &'static str> {
     let _span = trace::span(name::setup_virt_paging);
-    interrupt_controller::request_private(guest_timer::INTERRUPT, crate::vcpu::timer_interrupt)?;
+    interrupt_controller::request_private(guest_timer::INTERRUPT, vcpu::timer_interrupt)?;
     interrupt_controller::request_private(MAINTENANCE, || ())?;
     let online = SMP.masks.online.snapshot();
     for cpu in online.iter().filter(|cpu| !cpu.is_boot()) {
@@ -85,13 +93,14 @@ pub fn setup_virt_paging() -> Result<(), &'static str> {
         }
         interrupts::relax();
     }
+    BOOTED.store(true, Ordering::Release);
     let size = physical_address_size();
     println!("Guests have {ADDRESS_BITS}-bit addresses (PARange {size}), {} list registers", list_registers());
     Ok(())
 }
 
 fn list_registers() -> usize {
-    crate::vcpu::list_registers::count()
+    vcpu::list_registers::count()
 }
 
 /// The size of a physical address, as ID_AA64MMFR0_EL1 encodes it, but at most 48 bits.
@@ -118,6 +127,24 @@ fn setup_virt_paging_one(_: u32) {
         }
     }
     READY.fetch_add(1, Ordering::Release);
+}
+
+/// A CPU that comes back is made able to run guests; at boot it waits for the others. Interrupts are masked.
+pub fn set_up_again() {
+    if BOOTED.load(Ordering::Acquire) {
+        guest_timer::begin();
+        setup_virt_paging_one(0);
+    }
+}
+
+/// This CPU, which goes down and masks interrupts, has nothing of a guest any more.
+pub fn tear_down_one() {
+    vcpu::put_away();
+    let hw_id = processor::hw_id();
+    for interrupt in [guest_timer::INTERRUPT, MAINTENANCE] {
+        // It was taken before, or never will be.
+        let _ = interrupt_controller::set_private(hw_id, interrupt, false);
+    }
 }
 
 /// Has WFI and WFE come out of the guest that this CPU runs next, or not: they are to where another thread could use the time.

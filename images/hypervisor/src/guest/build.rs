@@ -10,7 +10,7 @@ use vgic::{REDISTRIBUTOR_SIZE, affinity};
 
 use super::devices::{DISTRIBUTOR, DISTRIBUTOR_SIZE, REDISTRIBUTORS, UART};
 use super::memory::GuestMemory;
-use super::{Guest, MAX_VCPUS};
+use super::{Guest, Home, MAX_VCPUS};
 use crate::modules;
 
 /// Where the memory of every guest begins.
@@ -37,7 +37,7 @@ impl Start {
 pub fn build(
     number: usize,
     asked: &Asked<'_>,
-    homes: impl Iterator<Item = CpuIndex>,
+    mut free_homes: impl Iterator<Item = CpuIndex>,
 ) -> Result<(Arc<Guest>, Start), &'static str> {
     let size = asked.memory << 10;
     let unreadable = "its kernel is no arm64 Image";
@@ -65,6 +65,10 @@ pub fn build(
     memory.write(devicetree, &blob)?;
     // SAFETY: barriers, and an invalidation of the instruction caches: what was written there is about to be executed.
     unsafe { core::arch::asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
-    let guest = Guest::new(number, asked.name, memory, homes.take(vcpus))?;
+    let homes = (0..vcpus).filter_map(|vcpu| match asked.pins.get(vcpu) {
+        Some(cpu) => CpuIndex::new(cpu).map(|cpu| Home { cpu, is_bound: true }),
+        None => free_homes.next().map(|cpu| Home { cpu, is_bound: false }),
+    });
+    let guest = Guest::new(number, asked.name, memory, homes)?;
     Ok((Arc::new(guest), Start { kernel, devicetree }))
 }

@@ -55,6 +55,28 @@ pub unsafe fn enter(registers: &mut Registers) -> Exception {
     }
 }
 
+/// Has this CPU, which masks interrupts, forget what it has kept of the translations of the guest that is loaded: another of its vCPUs
+/// has run here, and vCPUs may mean different things by one address space id (Xen's `last_vcpu_ran`).
+pub fn forget_translations() {
+    // SAFETY: without TGE the instruction is about the guest; the image's own translations stay as they are.
+    unsafe {
+        core::arch::asm!(
+            "mrs {hcr}, hcr_el2",
+            "bic {guest}, {hcr}, #(1 << 27)", // TGE
+            "msr hcr_el2, {guest}",
+            "isb",
+            "tlbi vmalle1",
+            "ic iallu",
+            "dsb nsh",
+            "msr hcr_el2, {hcr}",
+            "isb",
+            hcr = out(reg) _,
+            guest = out(reg) _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
 /// The address of the exception vectors of a CPU that runs guests.
 pub fn vectors() -> usize {
     (&raw const guest_vectors).addr()

@@ -31,6 +31,11 @@ per_cpu! {
     static OUT: AtomicBool = AtomicBool::new(false);
 }
 
+/// This CPU, which has come up, is about to take the interrupt.
+pub fn begin() {
+    OUT.store(false, Ordering::Relaxed);
+}
+
 /// Has this CPU, which masks interrupts, take the interrupt, or not.
 pub fn take(wanted: bool) {
     if OUT.swap(!wanted, Ordering::Relaxed) == wanted {
