@@ -2,6 +2,7 @@
 //! instructions.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::guests::GuestSpec;
@@ -20,6 +21,13 @@ pub const TESTS: &[(&str, Test)] = &[
     ("guests_that_cannot_be_served_are_refused_and_the_others_run", refused),
     ("guests_that_reset_themselves_are_started_again_but_not_for_ever", resets),
 ];
+
+/// Those that take long.
+pub const LONG_TESTS: &[(&str, Test)] =
+    &[("guests_four_linux_with_8_vcpus_on_4_cpus_obey_the_hypervisors_console", four_linux)];
+
+/// On a busy host Linux takes minutes to come up.
+const LONG: Duration = Duration::from_secs(1200);
 
 const SYSTEM_OFF: u64 = 0x8400_0008;
 const SYSTEM_RESET: u64 = 0x8400_0009;
@@ -176,4 +184,44 @@ fn resets(stand: &Stand) -> Result<(), String> {
     booted.expect(booted.0.verdict != Verdict::AllOnline, "a guest that is given up is no success")?;
     let begun = booted.0.console.lines().filter(|line| *line == "(d1) here").count();
     booted.expect(begun == 12, &format!("it should have begun 12 times, not {begun} times"))
+}
+
+/// All come to user space; one is stopped and started, one is reset, and one's shell answers.
+fn four_linux(stand: &Stand) -> Result<(), String> {
+    let Ok(stack) = "hypervisor,linux".parse::<Stack>();
+    let guests = [2, 1, 1].map(|vcpus| format!("linux:vcpus={vcpus},memory=256M,append=reveille.shell=1").parse());
+    let options = BootOptions {
+        stack,
+        cpus: 4,
+        guests: guests.into_iter().collect::<Result<_, _>>()?,
+        append: Some("-- reveille.shell=1".into()),
+        timeout: Some(LONG),
+        ..BootOptions::default()
+    };
+    let all = [
+        "(d0)…reveille: online 0-3",
+        "(d1)…reveille: online 0-1",
+        "(d2)…reveille: online 0",
+        "(d3)…reveille: online 0",
+    ];
+    let ready = |guest: usize| format!("(d{guest})…reveille: ready");
+    let turns = vec![
+        Turn::after_all(all.map(String::from).into_iter().chain((0..4).map(ready)), switch()),
+        Turn::new("*** Input to guest 1 (guest1)", "echo said-$((40 + 2))"),
+        Turn::new("(d1) said-42", switch()),
+        Turn::new("*** Input to guest 2 (guest2)", switch()),
+        Turn::new("*** Input to guest 3 (guest3)", switch()),
+        Turn::new("*** Input to the hypervisor", "guest list"),
+        Turn::new("KiB of memory are free", "guest stop 2"),
+        Turn::new("Guest 2 (guest2) is off after ", "guest start 2"),
+        Turn::new(ready(2), "guest reset 3"),
+        Turn::new(ready(3), "guest vcpus"),
+        Turn::new("    3     0  ", switch()),
+        Turn::new("*** Input to guest 0 (guest0)", "echo still-$((40 + 2)); exit"),
+        Turn::hear("(d0) still-42"),
+        Turn::hear("Guest 0 (guest0) switched itself off"),
+    ];
+    let booted = talk(stand, &options, turns)?;
+    let crashed = booted.0.console.lines().find(|line| line.contains("panic") && !line.contains("panic=-1"));
+    booted.expect(crashed.is_none(), "no guest should crash")
 }

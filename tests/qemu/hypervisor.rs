@@ -145,8 +145,10 @@ fn off_and_on(stand: &Stand, cpus: u32) -> Result<(), String> {
 
 /// Two Linux at once, with more vCPUs than the machine has CPUs. Their lines say whose they are.
 fn two_guests(stand: &Stand) -> Result<(), String> {
-    let guests = vec!["linux:vcpus=2,memory=256M".parse()?];
     let words = format!("reveille.cycles={CYCLES}");
+    let guests = vec![format!("linux:vcpus=2,memory=256M,append={words}").parse()?];
+    // The run ends with guest 0, which waits for the other.
+    let words = format!("{words} reveille.stay=20");
     let options = BootOptions { guests, timeout: Some(LONG), ..options("hypervisor,linux", 4, &words) };
     let booted = stand.boot(&options)?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
@@ -158,8 +160,12 @@ fn two_guests(stand: &Stand) -> Result<(), String> {
     };
     booted.expect(of("(d0) ", "reveille: online 0-3") > 0, "guest 0 should see 4 vCPUs")?;
     booted.expect(of("(d1) ", "reveille: online 0-1") > 0, "guest 1 should see 2 vCPUs")?;
-    let done = of("(d0) ", "reveille: cycle ");
-    booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by guest 0"))
+    for guest in ["(d0) ", "(d1) "] {
+        let (done, refused) = (of(guest, "reveille: cycle "), of(guest, " refuses online="));
+        booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by {guest}"))?;
+        booted.expect(refused == 0, &format!("no vCPU of {guest}should refuse"))?;
+    }
+    Ok(())
 }
 
 /// The hypervisor's CPUs come from firmware, and then from the loader's pen.

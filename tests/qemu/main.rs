@@ -86,6 +86,7 @@ fn main() -> ExitCode {
         budgets::LONG_TESTS,
         firmware::LONG_TESTS,
         foreign::LONG_TESTS,
+        guests::LONG_TESTS,
         hotplug::LONG_TESTS,
         hypervisor::LONG_TESTS,
         isolation::LONG_TESTS,

@@ -17,22 +17,27 @@ pub fn switch() -> String {
     [SWITCH; 3].iter().collect()
 }
 
-/// What is heard, a part of a line, and what is typed then: a line, or nothing.
+/// What is heard, parts of lines, and what is typed then: a line, or nothing. `…` in a part stands for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    hears: String,
+    hears: Vec<String>,
     types: Option<String>,
 }
 
 impl Turn {
     /// Types `types` after `hears`.
     pub fn new(hears: impl Into<String>, types: impl Into<String>) -> Self {
-        Self { hears: hears.into(), types: Some(types.into()) }
+        Self { hears: vec![hears.into()], types: Some(types.into()) }
+    }
+
+    /// Types `types` after all of `hears`, in whatever order they come.
+    pub fn after_all(hears: impl IntoIterator<Item = String>, types: impl Into<String>) -> Self {
+        Self { hears: hears.into_iter().collect(), types: Some(types.into()) }
     }
 
     /// Only hears.
     pub fn hear(hears: impl Into<String>) -> Self {
-        Self { hears: hears.into(), types: None }
+        Self { hears: vec![hears.into()], types: None }
     }
 }
 
@@ -52,7 +57,7 @@ pub fn converse(
     let options = BootOptions { timeout: Some(patience(options)), ..options.clone() };
     let run = boot::converse(stand.host(), image, &options, keyboard, &mut person);
     let booted = Booted(run.map_err(|error| error.to_string())?);
-    let missing = person.turns.front().map(|turn| turn.hears.clone());
+    let missing = person.turns.front().map(|turn| turn.hears.join(" and "));
     booted.expect(missing.is_none(), &format!("this was to be heard: {}", missing.unwrap_or_default()))?;
     Ok(booted)
 }
@@ -65,7 +70,11 @@ struct Person {
 
 impl ConsoleSink for Person {
     fn text(&mut self, line: &str) {
-        if self.turns.front().is_none_or(|turn| !line.contains(&turn.hears)) {
+        let Some(turn) = self.turns.front_mut() else { return };
+        if let Some(heard) = turn.hears.iter().position(|part| is_in(part, line)) {
+            turn.hears.remove(heard);
+        }
+        if !turn.hears.is_empty() {
             return;
         }
         let line = self.turns.pop_front().and_then(|turn| turn.types);
@@ -77,6 +86,11 @@ impl ConsoleSink for Person {
             self.keyboard = None;
         }
     }
+}
+
+/// Whether a line has all that stands between `…`, in that order.
+fn is_in(part: &str, line: &str) -> bool {
+    part.split('…').try_fold(line, |rest, part| rest.split_once(part).map(|(_, rest)| rest)).is_some()
 }
 
 /// What the keyboard reads.
