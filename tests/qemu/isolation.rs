@@ -44,6 +44,7 @@ rows! {
     psci_junk_by_hvc_and_smc
     hvc_and_smc_with_any_immediate
     instructions_that_are_none
+    semihosting_is_not_the_guests
     returns_to_states_that_are_none
     el0_calls_nobody
     el0_in_aarch32

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reveille_trace_format::PROMPT;
+use reveille_trace_format::{PROMPT, Record};
 
 use super::BootOptions;
 use super::guests::{self, Guests};
@@ -33,12 +33,14 @@ pub(super) struct Heard<'a> {
     prompt: &'static str,
     assembly: Assembly,
     guests: Guests,
+    /// The status with which an image said that it ends the run.
+    status: Option<u8>,
 }
 
 impl<'a> Heard<'a> {
     pub(super) fn new(sink: &'a mut dyn ConsoleSink, ready: Option<&'a Pattern>) -> Self {
         let (console, assembly, guests) = Default::default();
-        Self { sink, ready, is_ready: false, console, prompt: "", assembly, guests }
+        Self { sink, ready, is_ready: false, console, prompt: "", assembly, guests, status: None }
     }
 
     pub(super) fn take(&mut self, line: Line) {
@@ -51,6 +53,9 @@ impl<'a> Heard<'a> {
             }
             Line::Record(record) => {
                 self.sink.record(&record);
+                if let Record::Exit { status } = record {
+                    self.status = Some(status);
+                }
                 self.assembly.take(record);
             }
             Line::GuestRecord(guest, record) => self.guests.assembly(guest).take(record),
@@ -108,7 +113,7 @@ impl<'a> Heard<'a> {
                 Some(schema) => {
                     Verdict::Died(format!("the image speaks version {schema} of the records, which is unknown here"))
                 }
-                None => verdict::judge(finished.ending, limit, report.as_ref()),
+                None => verdict::judge(with_status(finished.ending, self.status), limit, report.as_ref()),
             };
             (verdict, report)
         };
@@ -163,6 +168,14 @@ fn refusal(console: &Console) -> Option<String> {
     console.lines().rfind(|line| line.contains(" cannot run here: ")).map(str::to_owned)
 }
 
+/// How QEMU ended, with the status that the image could not give it: PSCI has none.
+fn with_status(ending: Ending, status: Option<u8>) -> Ending {
+    match (ending, status) {
+        (Ending::Exited(Some(0)), Some(status)) => Ending::Exited(Some(status.into())),
+        (ending, _) => ending,
+    }
+}
+
 /// Which version of a system a file is, where its name says so, as those of Debian's packages do.
 fn version(system: &System, image: &Path) -> String {
     let name = image.file_stem().unwrap_or_default().to_string_lossy();
@@ -215,5 +228,13 @@ mod tests {
         console.push(sentence);
         console.push("the end");
         assert_eq!(refusal(&console).as_deref(), Some(sentence));
+    }
+
+    #[test]
+    fn a_status_that_qemu_could_not_be_told_counts_where_qemu_says_nothing_else() {
+        assert_eq!(with_status(Ending::Exited(Some(0)), Some(1)), Ending::Exited(Some(1)));
+        assert_eq!(with_status(Ending::Exited(Some(0)), None), Ending::Exited(Some(0)));
+        assert_eq!(with_status(Ending::Exited(Some(3)), Some(0)), Ending::Exited(Some(3)));
+        assert_eq!(with_status(Ending::TimedOut, Some(0)), Ending::TimedOut);
     }
 }

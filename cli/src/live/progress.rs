@@ -96,7 +96,7 @@ impl Progress {
                 };
             }
             Record::Done { .. } => self.phase = Phase::Done,
-            Record::LeftOut { .. } | Record::Proof { .. } => {}
+            Record::LeftOut { .. } | Record::Proof { .. } | Record::Exit { .. } => {}
             Record::FirmwareCpu { .. } | Record::Call { .. } | Record::Entered { .. } | Record::Lost { .. } => {}
             Record::Guest { .. } | Record::GuestEnded { .. } => {}
         }

@@ -80,7 +80,9 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     machine.without.iter().for_each(|device| add(&[device, "none"]));
     machine.serial.iter().for_each(|port| add(&["-serial", port]));
     files.firmware_log.iter().for_each(|log| add(&["-serial", &format!("file:{}", text(log))]));
-    add(&["-semihosting-config", "enable=on,target=native"]);
+    if may_use_semihosting(options) {
+        add(&["-semihosting-config", "enable=on,target=native"]);
+    }
     if machine.firmware.is_some() || secure_firmware.is_some() {
         image.firmware.iter().for_each(|firmware| add(&["-bios", &text(firmware)]));
     }
@@ -126,6 +128,17 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     arguments
 }
 
+/// Whether the machine has semihosting, by which an image tells QEMU its status: not where there are guests, since QEMU would open the
+/// host's files for them as well.
+fn may_use_semihosting(options: &BootOptions) -> bool {
+    !options.stack.has_hypervisor()
+}
+
+/// Whether what is booted first ends the run that way; firmware of ours has another.
+fn ends_by_semihosting(options: &BootOptions) -> bool {
+    may_use_semihosting(options) && !options.stack.has_firmware()
+}
+
 /// What firmware of ours is told: how CPUs are to be started, and which misbehave. `None` if it is to do as it does.
 fn firmware_words(options: &BootOptions) -> Option<String> {
     let method =
@@ -137,7 +150,7 @@ fn firmware_words(options: &BootOptions) -> Option<String> {
 
 /// What the boot loader is told.
 fn loader_command_line(options: &BootOptions) -> String {
-    let exit = (!options.stack.has_firmware()).then_some("reveille.exit=semihosting ");
+    let exit = ends_by_semihosting(options).then_some("reveille.exit=semihosting ");
     format!("{}{}", exit.unwrap_or_default(), guest_loader_command_line(options))
 }
 
@@ -176,7 +189,7 @@ pub fn hypervisor_command_line(options: &BootOptions) -> String {
 /// What an image of ours is told that brings CPUs up.
 fn own_command_line(options: &BootOptions, append: Option<&str>) -> String {
     let mut words = vec![format!("reveille.policy={}", options.policy)];
-    if options.machine.firmware.is_none() && !options.stack.has_firmware() {
+    if options.machine.firmware.is_none() && ends_by_semihosting(options) {
         words.insert(0, "reveille.exit=semihosting".to_owned());
     }
     words.extend(options.deadline.map(|deadline| format!("reveille.timeout_ms={}", deadline.as_millis().max(1))));
@@ -220,6 +233,14 @@ mod tests {
         assert_eq!(pair(&arguments, "-kernel"), Some("kernel.Image"));
         assert_eq!(pair(&arguments, "-append"), Some("reveille.exit=semihosting reveille.policy=parallel"));
         assert_eq!(pair(&arguments, "-dtb"), None);
+    }
+
+    #[test]
+    fn a_machine_with_guests_has_no_semihosting() {
+        let Ok(stack) = "hypervisor,kernel".parse::<Stack>();
+        let options = BootOptions { stack, ..BootOptions::default() };
+        let arguments = arguments(&options, &image(), &Files::default());
+        assert!(!arguments.iter().any(|argument| argument.contains("semihosting")), "{arguments:?}");
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Stage {
 
     fn take(&mut self, record: Record<String>) {
         match record {
-            Record::Boot { .. } | Record::Guest { .. } => {}
+            Record::Boot { .. } | Record::Guest { .. } | Record::Exit { .. } => {}
             Record::Cpu { index, hw_id, possible, present, online, active, outcome, reason, lost_events } => {
                 let masks = &mut self.masks;
                 set(&mut masks.possible, index, possible);

@@ -193,6 +193,11 @@ pub enum Record<S> {
         /// Whether every proof passed.
         passed: bool,
     },
+    /// The run ends, of an image that has no other way to tell the host how. The last one counts.
+    Exit {
+        /// 0 if all went well.
+        status: u8,
+    },
 }
 
 impl<S> Record<S> {

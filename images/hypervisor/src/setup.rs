@@ -3,6 +3,7 @@
 use dtoolkit::fdt::Fdt;
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property};
+use reveille_aarch64::psci::PsciNode;
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{interrupt_controllers, interrupts, power, processor, timer};
 use reveille_runtime::cpus::SMP;
@@ -37,6 +38,10 @@ fn start_xen(arguments: &BootArguments) -> Result<(), &'static str> {
     trace::begin(name::start_xen, 0);
     smp_clear_cpu_maps();
     let fdt = boot_fdt_info(arguments)?;
+    // Before anything can go wrong that would end the run.
+    if let Ok(psci) = PsciNode::from_fdt(&fdt) {
+        power::use_psci(psci.conduit);
+    }
     let command_line = cmdline_parse(&fdt);
     let wishes = Wishes::from_command_line(command_line);
     setup_mm(&fdt)?;

@@ -17,7 +17,7 @@ use reveille_aarch64::psci::{Psci, PsciNode};
 use reveille_aarch64::spin_table::SpinTable;
 use reveille_runtime::arch::cpu_start::{self, DevicetreeCpus, to_physical, write_boot_record};
 use reveille_runtime::arch::processor::{self, Features};
-use reveille_runtime::arch::{interrupts, memory_map, power, timer};
+use reveille_runtime::arch::{interrupts, memory_map, timer};
 use reveille_runtime::cpus::{self, SMP};
 use reveille_runtime::hotplug as shared;
 use reveille_runtime::per_cpu::smp_processor_id;
@@ -56,7 +56,6 @@ fn methods(psci: Option<PsciNode>) -> Methods {
     let spin_table = unsafe { SpinTable::new(to_physical, memory_map::word) };
     let mut methods: Methods = vec![Box::leak(Box::new(spin_table))];
     if let Some(node) = psci {
-        power::use_psci(node.conduit);
         methods.push(Box::leak(Box::new(Psci::new(&node, table.entry_point()))));
     }
     methods

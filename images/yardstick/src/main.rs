@@ -42,13 +42,13 @@ fn image_main(arguments: BootArguments) -> ! {
 fn run(arguments: &BootArguments) -> Result<(), &'static str> {
     let known = reveille_boards::ARM64.iter().flat_map(|board| board.devicetree_addresses).copied();
     let fdt = devicetree::find(arguments.devicetree, known)?;
-    power::use_semihosting();
     let (ram, reserved) = devicetree::memory(&fdt)?;
     memory::init(&ram, reserved)?;
     console::init(console::find(&fdt)?);
     report::boot("yardstick", env!("CARGO_PKG_VERSION"), processor::hw_id(), Some(arguments.entry_level));
     timer::init(&fdt)?;
     let psci = PsciNode::from_fdt(&fdt).map_err(|_| "there is no PSCI")?;
+    power::use_psci(psci.conduit);
     let topology = cpu_start::read_all(&fdt)?;
     let phase = match plan::value(devicetree::command_line(&fdt), "yardstick=") {
         Some("bare") => floor::bare(&psci, topology),

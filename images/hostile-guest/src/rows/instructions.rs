@@ -11,6 +11,7 @@ use crate::vcpus;
 pub const ROWS: &[Row] = &[
     ("hvc_and_smc_with_any_immediate", immediates),
     ("instructions_that_are_none", undefined),
+    ("semihosting_is_not_the_guests", semihosting),
     ("returns_to_states_that_are_none", illegal_returns),
     ("el0_calls_nobody", el0),
     ("el0_in_aarch32", aarch32),
@@ -73,6 +74,15 @@ fn undefined(attacker: &mut Attacker) -> Verdict {
     let outcome = attacker.attempts.execute(&[0xd420_0000], 0);
     expect("BRK", outcome, outcome.class() == Some(BRK))?;
     Ok(format!("{} undefined, {} undefined or nothing, BRK its own", NONE.len(), NOTHING.len()))
+}
+
+/// The debugger's door of an emulator, through which a guest would open files of the host. SYS_CLOCK would harm nobody.
+fn semihosting(attacker: &mut Attacker) -> Verdict {
+    const HLT: u32 = 0xd45e_0000;
+    const SYS_CLOCK: u64 = 0x10;
+    let outcome = attacker.attempts.execute(&[HLT], SYS_CLOCK);
+    expect("HLT #0xf000", outcome, outcome.is_undefined())?;
+    Ok("undefined".into())
 }
 
 fn illegal_returns(attacker: &mut Attacker) -> Verdict {

@@ -3,8 +3,10 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use reveille_aarch64::psci::{self, Conduit};
+use reveille_trace_format::Record;
 
 use super::interrupts;
+use crate::console;
 
 static SEMIHOSTING: AtomicBool = AtomicBool::new(false);
 static CONDUIT: spin::Once<Conduit> = spin::Once::new();
@@ -20,9 +22,10 @@ pub fn use_psci(conduit: Conduit) {
     CONDUIT.call_once(|| conduit);
 }
 
-/// Ends the run: by semihosting with `status`, or by PSCI SYSTEM_OFF, or by sleeping for ever, whichever there is.
+/// Ends the run: by semihosting with `status`, or by PSCI SYSTEM_OFF, or by sleeping for ever, whichever there is. Without semihosting a
+/// record on the console has the status.
 pub fn exit(status: u8) -> ! {
-    exit_by_semihosting(status);
+    tell(status);
     if let Some(conduit) = CONDUIT.get() {
         // Returns where firmware refuses; then there is nothing left but to sleep.
         let _ = psci::system_off(conduit);
@@ -32,7 +35,7 @@ pub fn exit(status: u8) -> ! {
 
 /// Resets the machine: by PSCI SYSTEM_RESET, or where the run is one of a host that wants a status, ends it with `status`.
 pub fn reset(status: u8) -> ! {
-    exit_by_semihosting(status);
+    tell(status);
     if let Some(conduit) = CONDUIT.get() {
         // As above.
         let _ = psci::system_reset(conduit);
@@ -40,8 +43,10 @@ pub fn reset(status: u8) -> ! {
     interrupts::sleep_for_ever()
 }
 
-fn exit_by_semihosting(status: u8) {
+/// Tells the host the status: by semihosting, and then this does not return, or by a record.
+fn tell(status: u8) {
     if SEMIHOSTING.load(Ordering::Relaxed) {
         semihosting::process::exit(i32::from(status));
     }
+    console::tell_host_at_last(&Record::Exit { status });
 }
