@@ -68,6 +68,7 @@ fuzz_target!(|data: &[u8]| {
             distributor: 0x800_0000..0x801_0000,
             redistributors: 0x80a_0000..0x900_0000,
             pl011: guest.vpl011.then_some(Pl011 { address: 0x900_0000, intid: 33 }),
+            pl031: None,
             bootargs: guest.bootargs,
             ramdisk: layout.ramdisk,
         };

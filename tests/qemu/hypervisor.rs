@@ -45,6 +45,8 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     }),
 ];
 
+/// What Linux says of the machine's clock, which guest 0 has.
+const CLOCK: &str = "rtc-pl031 9010000.pl031: setting system clock to";
 /// How often vCPUs are taken off and on.
 const CYCLES: usize = 10;
 /// On a busy host Linux takes a second to take a CPU down.
@@ -105,6 +107,7 @@ fn linux(stand: &Stand, cpus: u32, vcpus: u32, words: &str) -> Result<Booted, St
     booted.expect(said.count == Some(vcpus), "Linux should count its vCPUs")?;
     let all: BTreeSet<u32> = (0..vcpus).collect();
     booted.expect(said.online.first() == Some(&all), "user space should see all vCPUs")?;
+    says(&booted, CLOCK)?;
     says(&booted, "Guest 0 (guest0) switched itself off")?;
     has_stage(&booted, 0, vcpus)?;
     Ok(booted)
@@ -160,6 +163,8 @@ fn two_guests(stand: &Stand) -> Result<(), String> {
     };
     booted.expect(of("(d0) ", "reveille: online 0-3") > 0, "guest 0 should see 4 vCPUs")?;
     booted.expect(of("(d1) ", "reveille: online 0-1") > 0, "guest 1 should see 2 vCPUs")?;
+    let clocks = [of("(d0) ", CLOCK), of("(d1) ", CLOCK)];
+    booted.expect(clocks == [1, 0], &format!("guest 0 alone should have the machine's clock: {clocks:?}"))?;
     for guest in ["(d0) ", "(d1) "] {
         let (done, refused) = (of(guest, "reveille: cycle "), of(guest, " refuses online="));
         booted.expect(done == CYCLES, &format!("{done} of {CYCLES} cycles were done by {guest}"))?;

@@ -44,6 +44,8 @@ pub struct GuestMachine<'a> {
     pub redistributors: Range<u64>,
     /// Its console, if it has one.
     pub pl011: Option<Pl011>,
+    /// Where the 4 KiB of registers of its real-time clock are, a PL031 without an interrupt, if it has one.
+    pub pl031: Option<u64>,
     /// Its kernel's command line.
     pub bootargs: &'a str,
     /// Where its initial ramdisk is.
@@ -62,8 +64,10 @@ const LEVEL_HIGH: u32 = 4;
 /// The generic timer's PPIs, counted from INTID 16: secure, non-secure, virtual, hypervisor's.
 const TIMERS: [u32; 4] = [13, 14, 11, 10];
 
-/// The frequency that a PL011 is said to run with. No guest can tell.
-const UART_CLOCK: u32 = 24_000_000;
+/// The frequency that Arm's devices are said to run with. No guest can tell.
+const CLOCK_FREQUENCY: u32 = 24_000_000;
+/// The size of the registers of one of those, in bytes.
+const PRIMECELL_SIZE: u64 = 0x1000;
 
 type Written = Result<(), vm_fdt::Error>;
 
@@ -92,7 +96,11 @@ impl GuestMachine<'_> {
             psci(fdt)?;
             self.interrupt_controller(fdt)?;
             timer(fdt)?;
-            self.pl011.map_or(Ok(()), |pl011| pl011.write(fdt))
+            if self.pl011.is_some() || self.pl031.is_some() {
+                clock(fdt)?;
+            }
+            self.pl011.map_or(Ok(()), |pl011| pl011.write(fdt))?;
+            self.pl031.map_or(Ok(()), |address| pl031(fdt, address))
         })?;
         Ok(fdt.finish()?)
     }
@@ -141,20 +149,32 @@ impl GuestMachine<'_> {
 
 impl Pl011 {
     fn write(self, fdt: &mut FdtWriter) -> Written {
-        node(fdt, "apb-pclk", |fdt| {
-            fdt.property_string("compatible", "fixed-clock")?;
-            fdt.property_u32("#clock-cells", 0)?;
-            fdt.property_u32("clock-frequency", UART_CLOCK)?;
-            fdt.property_phandle(CLOCK)
-        })?;
         node(fdt, &at("pl011", self.address), |fdt| {
             strings(fdt, "compatible", &["arm,pl011", "arm,primecell"])?;
-            reg(fdt, &[&(self.address..self.address + 0x1000)])?;
+            reg(fdt, &[&(self.address..self.address + PRIMECELL_SIZE)])?;
             fdt.property_array_u32("interrupts", &[SPI, self.intid.saturating_sub(FIRST_SPI), LEVEL_HIGH])?;
             strings(fdt, "clock-names", &["uartclk", "apb_pclk"])?;
             fdt.property_array_u32("clocks", &[CLOCK, CLOCK])
         })
     }
+}
+
+fn clock(fdt: &mut FdtWriter) -> Written {
+    node(fdt, "apb-pclk", |fdt| {
+        fdt.property_string("compatible", "fixed-clock")?;
+        fdt.property_u32("#clock-cells", 0)?;
+        fdt.property_u32("clock-frequency", CLOCK_FREQUENCY)?;
+        fdt.property_phandle(CLOCK)
+    })
+}
+
+fn pl031(fdt: &mut FdtWriter, address: u64) -> Written {
+    node(fdt, &at("pl031", address), |fdt| {
+        strings(fdt, "compatible", &["arm,pl031", "arm,primecell"])?;
+        reg(fdt, &[&(address..address.saturating_add(PRIMECELL_SIZE))])?;
+        fdt.property_string("clock-names", "apb_pclk")?;
+        fdt.property_u32("clocks", CLOCK)
+    })
 }
 
 fn psci(fdt: &mut FdtWriter) -> Written {

@@ -15,6 +15,7 @@ fn machine() -> GuestMachine<'static> {
         distributor: 0x800_0000..0x801_0000,
         redistributors: 0x80a_0000..0x810_0000,
         pl011: Some(Pl011 { address: 0x900_0000, intid: 33 }),
+        pl031: None,
         bootargs: "console=ttyAMA0",
         ramdisk: Some(RAMDISK),
     }
@@ -64,6 +65,19 @@ fn a_guest_finds_its_interrupt_controller_timer_and_console() {
     assert_eq!(u64s(&console, "reg"), [0x900_0000, 0x1000]);
     assert_eq!(u32s(&console, "interrupts"), [0, 1, 4]);
     assert_eq!(u32s(&console, "clocks")[..1], u32s(&fdt.find_node("/apb-pclk").unwrap(), "phandle"));
+}
+
+#[test]
+fn a_guest_finds_its_clock_with_or_without_a_console() {
+    let pl031 = Some(0x901_0000);
+    for machine in [GuestMachine { pl031, ..machine() }, GuestMachine { pl031, pl011: None, ..machine() }] {
+        let blob = machine.devicetree().unwrap();
+        let fdt = Fdt::new(&blob).unwrap();
+        let clock = fdt.find_node("/pl031@9010000").unwrap();
+        assert_eq!(u64s(&clock, "reg"), [0x901_0000, 0x1000]);
+        assert_eq!(u32s(&clock, "clocks"), u32s(&fdt.find_node("/apb-pclk").unwrap(), "phandle"));
+        assert!(clock.property("interrupts").is_none());
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! - [`memory`]: what it has of the machine's memory;
 //! - [`build`]: what is in it when the guest begins, and the devicetree that tells the guest of it all;
 //! - [`devices`]: what is where in its addresses that is no memory;
+//! - [`granted`]: devices of the machine that guest 0 has;
 //! - [`psci`]: what its calls of firmware do;
 //! - [`output`]: what it prints;
 //! - [`call_log`]: what the host is told of its calls and its vCPUs.
@@ -10,6 +11,7 @@
 pub mod build;
 pub mod call_log;
 pub mod devices;
+pub mod granted;
 pub mod memory;
 pub mod output;
 pub mod psci;

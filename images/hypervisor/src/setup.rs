@@ -17,7 +17,7 @@ use crate::domains::{self, life_cycle};
 use crate::hotplug::hotplug;
 use crate::names::name;
 use crate::smpboot::{self, smp_init_cpus, smp_prepare_cpus};
-use crate::{modules, virt};
+use crate::{guest, modules, virt};
 
 /// The status of a run that could not begin.
 const FAILED: u8 = 1;
@@ -145,8 +145,9 @@ fn iommu_setup(fdt: &Fdt<'_>) {
     const COMPATIBLE: [&str; 3] = ["arm,smmu-v3", "arm,mmu-500", "arm,smmu-v2"];
     let _span = trace::span(name::iommu_setup);
     let found = COMPATIBLE.iter().find(|&&kind| devicetree::find_node(fdt, |node| node.is_compatible(kind)).is_some());
+    let devices = guest::granted::find(fdt);
     match found {
-        Some(kind) => println!("I/O virtualisation: {kind}, which is not used: no guest has devices of the machine"),
-        None => println!("I/O virtualisation: no IOMMU"),
+        Some(kind) => println!("I/O virtualisation: {kind}, which is not used; {devices}"),
+        None => println!("I/O virtualisation: no IOMMU; {devices}"),
     }
 }

@@ -10,7 +10,7 @@ use vgic::{REDISTRIBUTOR_SIZE, affinity};
 
 use super::devices::{DISTRIBUTOR, DISTRIBUTOR_SIZE, REDISTRIBUTORS, UART};
 use super::memory::GuestMemory;
-use super::{Guest, Home, MAX_VCPUS};
+use super::{Guest, Home, MAX_VCPUS, granted};
 use crate::modules;
 
 /// Where the memory of every guest begins.
@@ -50,6 +50,8 @@ pub fn build(
     if let Some((place, module)) = ramdisk.as_ref().zip(asked.ramdisk.as_ref()) {
         memory.write(place.start, modules::bytes(module))?;
     }
+    let pl031 = granted::pl031(number);
+    pl031.map_or(Ok(()), |address| memory.grant_device(address, granted::PL031_SIZE))?;
     let vcpus = asked.vcpus.min(MAX_VCPUS);
     let affinities: Vec<u64> = (0..vcpus).map(affinity).collect();
     let machine = GuestMachine {
@@ -58,6 +60,7 @@ pub fn build(
         distributor: DISTRIBUTOR..DISTRIBUTOR + DISTRIBUTOR_SIZE,
         redistributors: REDISTRIBUTORS..REDISTRIBUTORS + vcpus as u64 * REDISTRIBUTOR_SIZE,
         pl011: asked.vpl011.then_some(UART),
+        pl031,
         bootargs: asked.bootargs,
         ramdisk,
     };

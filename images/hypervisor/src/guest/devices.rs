@@ -1,10 +1,12 @@
 //! What is where in a guest's addresses that is no memory.
 
+use core::ops::Range;
+
 use guest_config::Pl011;
-use vgic::AccessSize;
+use vgic::{AccessSize, REDISTRIBUTOR_SIZE};
 use vpl011::Vpl011;
 
-use super::{Guest, output};
+use super::{Guest, MAX_VCPUS, output};
 
 /// The distributor of its GICv3.
 pub const DISTRIBUTOR: u64 = 0x0800_0000;
@@ -17,6 +19,14 @@ pub const SPIS: usize = 32;
 /// Its UART.
 pub const UART: Pl011 = Pl011 { address: 0x0900_0000, intid: 33 };
 const UART_SIZE: u64 = 0x1000;
+
+/// Whether one of the guest's own devices may be at one of these addresses.
+pub fn are_at(range: &Range<u64>) -> bool {
+    let redistributors = REDISTRIBUTORS..REDISTRIBUTORS + MAX_VCPUS as u64 * REDISTRIBUTOR_SIZE;
+    [DISTRIBUTOR..DISTRIBUTOR + DISTRIBUTOR_SIZE, redistributors, UART.address..UART.address + UART_SIZE]
+        .iter()
+        .any(|device| device.start < range.end && range.start < device.end)
+}
 
 /// An access to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

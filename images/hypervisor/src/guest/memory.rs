@@ -26,6 +26,12 @@ const DATA: Stage2Attributes = Stage2Attributes::VALID
     .union(Stage2Attributes::SH_INNER)
     .union(Stage2Attributes::ACCESS_FLAG);
 
+const DEVICE: Stage2Attributes = Stage2Attributes::VALID
+    .union(Stage2Attributes::MEMATTR_DEVICE_nGnRE)
+    .union(Stage2Attributes::S2AP_ACCESS_RW)
+    .union(Stage2Attributes::XN)
+    .union(Stage2Attributes::ACCESS_FLAG);
+
 /// A piece of the heap.
 struct Piece(NonNull<u8>);
 
@@ -110,6 +116,17 @@ impl GuestMemory {
         let mapped = self.tables.map_range(&region, physical, DATA, Constraints::NO_BLOCK_MAPPINGS);
         self.pieces.push(piece);
         mapped.map_err(|_| "the memory of a guest cannot be mapped")
+    }
+
+    /// Lets the guest have the registers of a device of the machine, at its own address.
+    ///
+    /// # Errors
+    /// They are not whole pages.
+    pub fn grant_device(&mut self, address: u64, size: u64) -> Result<(), &'static str> {
+        let region = MemoryRegion::new(address as usize, (address + size) as usize);
+        let physical = PhysicalAddress(address as usize);
+        let mapped = self.tables.map_range(&region, physical, DEVICE, Constraints::empty());
+        mapped.map_err(|_| "a device of the machine cannot be mapped")
     }
 
     /// The guest's physical addresses of it.
