@@ -19,6 +19,7 @@ pub mod code {
     pub const NOT_SUPPORTED: i64 = -1;
     pub const INVALID_PARAMETERS: i64 = -2;
     pub const ALREADY_ON: i64 = -4;
+    pub const ON_PENDING: i64 = -5;
     pub const INVALID_ADDRESS: i64 = -9;
     /// What AFFINITY_INFO says of a CPU that is off.
     pub const OFF: i64 = 1;

@@ -24,8 +24,8 @@ pub const ROWS: &[Row] = &[
     ("vcpus_in_exceptions_for_ever", exceptions),
 ];
 
-/// How long it is waited for vCPUs that are left behind to get going.
-const MOMENT: Duration = Duration::from_millis(50);
+/// How long it is waited at most for vCPUs that are left behind to get going.
+const MOMENT: Duration = Duration::from_secs(5);
 
 fn maintenance(attacker: &mut Attacker) -> Verdict {
     let limit = attacker.flood;
@@ -114,11 +114,12 @@ fn exceptions(attacker: &mut Attacker) -> Verdict {
         take_exceptions_for_ever(NOWHERE, MMU_OFF | 1);
     })?;
     let end = clock::ticks_after(MOMENT);
-    while timer::ticks() < end {
-        vcpus::timer_relax();
-    }
     for index in [last, last - 1] {
-        let answer = hvc(id::CPU_ON, [vcpus::id_of(index), vcpus::entry(), 0]);
+        let on = || hvc(id::CPU_ON, [vcpus::id_of(index), vcpus::entry(), 0]);
+        while on() == code::ON_PENDING && timer::ticks() < end {
+            vcpus::timer_relax();
+        }
+        let answer = on();
         if answer != code::ALREADY_ON {
             return Err(format!("CPU_ON of a vCPU in exceptions answers {answer}"));
         }
