@@ -11,7 +11,7 @@ use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fault::GivenFault;
 use crate::foreign::launch;
-use crate::guests::GuestSpec;
+use crate::guests::{Guest0, GuestSpec, GuestWish};
 use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
 use crate::machine::Machine;
@@ -159,10 +159,10 @@ pub struct BootArguments {
     /// Where the boot loader of --stack loader,... finds what it is to start: in QEMU's fw_cfg, or in memory, as one archive [default: fw-cfg]
     #[arg(long, value_enum)]
     pub payload: Option<PayloadPlace>,
-    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M, where pin=0-1 binds its vCPUs to these CPUs (may be repeated); behind ",append=" stands what is
-    /// added to its kernel's command line
-    #[arg(long, value_name = "SYSTEM:vcpus=N,memory=NM,pin=CPUS")]
-    pub guest: Vec<GuestSpec>,
+    /// With hypervisor in --stack: another guest, such as linux:vcpus=2,memory=256M, where pin=0-1 binds its vCPUs to these CPUs, and behind
+    /// ",append=" stands what is added to its kernel's command line; or what guest 0 has, such as 0:vcpus=2,memory=1G (may be repeated)
+    #[arg(long, value_name = "SYSTEM|0:vcpus=N,memory=NM,pin=CPUS")]
+    pub guest: Vec<GuestWish>,
     /// Text to add to the kernel's command line, such as "maxcpus=2"; for what is above Xen or our hypervisor, behind " -- "
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub append: Option<String>,
@@ -359,7 +359,8 @@ impl BootArguments {
             enable_method: self.enable_method,
             hand_over: self.hand_over,
             payload: self.payload,
-            guests: self.guest.clone(),
+            guest_0: self.guest_0(),
+            guests: self.further_guests(),
             append: self.append.clone(),
             initrd: self.initrd.clone(),
             ready: self.ready.clone(),
@@ -376,19 +377,37 @@ impl BootArguments {
             return Err(Error::StackWithout { stack: options.stack, option: "--interactive" });
         }
         if self.interactive && !options.stack.system().is_foreign() {
-            let is_guest = options.stack.has_hypervisor()
-                && options.append.as_deref().is_none_or(|words| launch::split(words).1.is_none());
-            ask(&mut options, if is_guest { "-- reveille.console=1" } else { "reveille.console=1" });
+            ask(&mut options, "reveille.console=1");
         }
         options.check()?;
         Ok(options)
     }
+
+    /// What guest 0 has: of several wishes for one thing the last counts.
+    fn guest_0(&self) -> Guest0 {
+        self.guest.iter().fold(Guest0::default(), |guest_0, wish| match wish {
+            GuestWish::Guest0(wish) => {
+                Guest0 { vcpus: wish.vcpus.or(guest_0.vcpus), memory: wish.memory.or(guest_0.memory) }
+            }
+            GuestWish::Further(_) => guest_0,
+        })
+    }
+
+    fn further_guests(&self) -> Vec<GuestSpec> {
+        let further = self.guest.iter().filter_map(|wish| match wish {
+            GuestWish::Further(guest) => Some(guest.clone()),
+            GuestWish::Guest0(_) => None,
+        });
+        further.collect()
+    }
 }
 
-/// Adds words to the kernel's command line.
+/// Adds words to the kernel's command line, which above a hypervisor is behind that of the hypervisor.
 fn ask(options: &mut BootOptions, words: &str) {
-    let append = options.append.take();
-    options.append = Some(append.map_or(words.to_owned(), |append| format!("{append} {words}")));
+    let append = options.append.take().unwrap_or_default();
+    let is_guests = !options.stack.has_hypervisor() || launch::split(&append).1.is_some();
+    let words = if is_guests { words.to_owned() } else { format!("-- {words}") };
+    options.append = Some([append, words].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" "));
 }
 
 /// A time in seconds, with or without a fraction. More than a week is a slip of the finger.
@@ -485,6 +504,15 @@ mod tests {
     }
 
     #[test]
+    fn guest_0_and_further_guests_are_told_apart() {
+        let options = options(
+            "reveille boot --stack hypervisor,linux --guest 0:vcpus=2 --guest kernel --guest 0:memory=1G --ready up",
+        );
+        assert_eq!(options.guest_0, Guest0 { vcpus: Some(2), memory: Some(1024) });
+        assert_eq!(options.guests, ["kernel".parse().unwrap()]);
+    }
+
+    #[test]
     fn a_soak_is_a_boot_that_is_told_to_and_has_time_for_it() {
         let Ok(Action::Soak(arguments)) = read("reveille soak --cycles 30000 --seed 7 --cpus 8 --append nosuch") else {
             panic!("no soak")
@@ -572,10 +600,12 @@ mod tests {
             ("--stack firmware,xen --el 1", "--el"),
             ("--stack firmware,kernel --initrd x", "--initrd"),
             ("--ready x", "--ready"),
+            ("--stack hypervisor,kernel --ready x", "--ready"),
         ] {
             let refused = refused(line);
             assert!(refused.ends_with(&format!("there is no choice of {option}")), "{refused}");
         }
+        assert!(refused("--guest 0:vcpus=2").starts_with("--guest is for stacks with a hypervisor"));
         assert!(refused("--stack firmware,linux --initrd /no/such").contains("there is no initrd /no/such"));
         assert!(refused("--stack firmware,kernel --fault cpu4:dead").contains("none of the CPUs that are started"));
         assert!(read("reveille boot --ready (").is_err_and(|refused| refused.text.lines().count() == 1));

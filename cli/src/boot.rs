@@ -27,7 +27,7 @@ use crate::enable_method::EnableMethod;
 use crate::error::Error;
 use crate::fetch::cache::digest;
 use crate::foreign::{self, launch};
-use crate::guests::{GuestFiles, GuestSpec, files as guest_files};
+use crate::guests::{Guest0, GuestFiles, GuestSpec, files as guest_files};
 use crate::hand_over::HandOver;
 pub use crate::image::ImageFormat;
 use crate::image::{self, BuiltImage};
@@ -77,6 +77,8 @@ pub struct BootOptions {
     pub hand_over: Option<HandOver>,
     /// Where a boot loader of ours finds what it is to start; without one, in fw_cfg.
     pub payload: Option<PayloadPlace>,
+    /// What guest 0 of the hypervisor of ours has, which is the last stage of the stack.
+    pub guest_0: Guest0,
     /// What the hypervisor of ours runs beside the last stage of the stack.
     pub guests: Vec<GuestSpec>,
     /// Text to add to the kernel's command line.
@@ -114,6 +116,7 @@ impl Default for BootOptions {
             enable_method: EnableMethod::default(),
             hand_over: None,
             payload: None,
+            guest_0: Guest0::default(),
             guests: Vec::new(),
             append: None,
             initrd: None,
@@ -177,7 +180,7 @@ impl BootOptions {
         }
         if self.stack.has_hypervisor() {
             self.check_vhe()?;
-        } else if !self.guests.is_empty() {
+        } else if !self.guests.is_empty() || self.guest_0 != Guest0::default() {
             return Err(Error::OnlyGuests { option: "--guest" });
         }
         if self.stack.has_loader() {
@@ -210,9 +213,8 @@ impl BootOptions {
         let initrd = ("--initrd", self.initrd.is_some());
         let ready = ("--ready", self.ready.is_some());
         let meaningless = match (self.stack.has_hypervisor(), system.is_foreign()) {
-            // The guests are in the devicetree, and the hypervisor needs a GICv3.
-            (true, true) => vec![ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
-            (true, false) => vec![initrd, ready, ("--dtb", self.devicetree.is_some()), ("--gic", self.gic == Some(2))],
+            (true, true) => vec![("--gic", self.gic == Some(2))],
+            (true, false) => vec![initrd, ready, ("--gic", self.gic == Some(2))],
             (false, true) => ours.to_vec(),
             (false, false) => vec![initrd, ready],
         };

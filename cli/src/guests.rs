@@ -1,7 +1,7 @@
 //! What runs above the hypervisor of ours: its guests, and what the machine's devicetree says of them (Xen's boot protocol, which the
 //! crate `guest-config` reads and writes).
 //!
-//! QEMU writes its devicetree itself, so it is asked for that first; with the guests added it is given back.
+//! QEMU writes its devicetree itself, so it is asked for that first, unless someone gave another; with the guests added it is given back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +33,8 @@ const MODULES: u64 = 0x5000_0000;
 const ALIGNMENT: u64 = 2 << 20;
 /// The most vCPUs that the hypervisor gives a guest.
 const MAX_VCPUS: u32 = 64;
+/// The most memory of a guest, in MiB: what its addresses have room for is less.
+const MOST_MEMORY: u64 = 1 << 20;
 
 /// A guest beside guest 0, as the command line asks for it: `linux:vcpus=2,memory=256M,append=quiet maxcpus=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,43 +51,101 @@ pub struct GuestSpec {
     pub append: Option<String>,
 }
 
+/// What guest 0 has, where the command line says so: `0:vcpus=2,memory=256M`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guest0 {
+    /// How many vCPUs; without, as many as the machine has CPUs.
+    pub vcpus: Option<u32>,
+    /// Its memory, in MiB.
+    pub memory: Option<u64>,
+}
+
+/// What is asked for of a guest: of guest 0, or of one beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GuestWish {
+    /// What guest 0 has, which runs the last stage of the stack.
+    Guest0(Guest0),
+    /// Another guest.
+    Further(GuestSpec),
+}
+
+/// What guest 0 is called among wishes.
+const ZERO: &str = "0";
+
+impl FromStr for GuestWish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            (ZERO, sizes) => {
+                let Sizes { vcpus, memory, pins } = Sizes::read(sizes)?;
+                if !pins.is_empty() {
+                    return Err(
+                        "guest 0 takes vcpus=N and memory=NM (dom0_vcpus_pin in --append binds its vCPUs)".into()
+                    );
+                }
+                Ok(Self::Guest0(Guest0 { vcpus, memory }))
+            }
+            _ => text.parse().map(Self::Further),
+        }
+    }
+}
+
+/// What may be said of any guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Sizes {
+    vcpus: Option<u32>,
+    memory: Option<u64>,
+    /// The CPUs of its vCPUs, if they are bound.
+    pins: Vec<u16>,
+}
+
+impl Sizes {
+    /// Reads `vcpus=2,memory=256M`.
+    fn read(text: &str) -> Result<Self, String> {
+        let mut sizes = Self::default();
+        for wish in text.split(',').filter(|wish| !wish.is_empty()) {
+            let number = |text: &str| text.parse().ok().filter(|&number: &u64| number > 0);
+            match wish.split_once('=') {
+                Some(("vcpus", count)) => {
+                    let count = number(count).filter(|&count| count <= u64::from(MAX_VCPUS));
+                    sizes.vcpus = Some(count.ok_or(format!("vcpus is a number from 1 to {MAX_VCPUS}"))? as u32);
+                }
+                Some(("memory", size)) => {
+                    let mebibytes = size.strip_suffix('M').and_then(number);
+                    let size = mebibytes.or_else(|| size.strip_suffix('G').and_then(number)?.checked_mul(1024));
+                    let even = size.filter(|size| size.is_multiple_of(2) && *size <= MOST_MEMORY);
+                    let wanted = "memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G";
+                    sizes.memory = Some(even.ok_or(wanted)?);
+                }
+                Some(("pin", cpus)) => sizes.pins = pins(cpus).ok_or("pin is a list of CPUs, such as 0-1 or 3+1")?,
+                _ => return Err(format!("{wish} is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS")),
+            }
+        }
+        Ok(sizes)
+    }
+}
+
 impl FromStr for GuestSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (system, wishes) = text.split_once(':').unwrap_or((text, ""));
+        let (system, sizes) = text.split_once(':').unwrap_or((text, ""));
         let Ok(system) = system.parse();
         if matches!(system, System::Xen(_)) {
             return Err("a hypervisor is no guest of another".into());
         }
         // Behind it everything is the guest's, commas too.
-        let (wishes, append) = match wishes.split_once("append=") {
-            Some((wishes, append)) if wishes.is_empty() || wishes.ends_with(',') => (wishes, Some(append.to_owned())),
-            _ => (wishes, None),
+        let (sizes, append) = match sizes.split_once("append=") {
+            Some((sizes, append)) if sizes.is_empty() || sizes.ends_with(',') => (sizes, Some(append.to_owned())),
+            _ => (sizes, None),
         };
-        let mut guest = Self { system, vcpus: 1, memory: GUEST_MEMORY, pins: Vec::new(), append };
-        for wish in wishes.split(',').filter(|wish| !wish.is_empty()) {
-            let number = |text: &str| text.parse().ok().filter(|&number: &u64| number > 0);
-            match wish.split_once('=') {
-                Some(("vcpus", count)) => {
-                    let count = number(count).filter(|&count| count <= u64::from(MAX_VCPUS));
-                    guest.vcpus = count.ok_or(format!("vcpus is a number from 1 to {MAX_VCPUS}"))? as u32;
-                }
-                Some(("memory", size)) => {
-                    let mebibytes = size.strip_suffix('M').and_then(number);
-                    let size = mebibytes.or_else(|| size.strip_suffix('G').and_then(number)?.checked_mul(1024));
-                    let even = size.filter(|size| size.is_multiple_of(2));
-                    guest.memory =
-                        even.ok_or("memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G")?;
-                }
-                Some(("pin", cpus)) => guest.pins = pins(cpus).ok_or("pin is a list of CPUs, such as 0-1 or 3+1")?,
-                _ => return Err(format!("{wish} is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS")),
-            }
+        let Sizes { vcpus, memory, pins } = Sizes::read(sizes)?;
+        let vcpus = vcpus.unwrap_or(1);
+        if !pins.is_empty() && pins.len() != vcpus as usize {
+            return Err(format!("pin names {} CPUs for {vcpus} vCPUs", pins.len()));
         }
-        if !guest.pins.is_empty() && guest.pins.len() != guest.vcpus as usize {
-            return Err(format!("pin names {} CPUs for {} vCPUs", guest.pins.len(), guest.vcpus));
-        }
-        Ok(guest)
+        Ok(Self { system, vcpus, memory: memory.unwrap_or(GUEST_MEMORY), pins, append })
     }
 }
 
@@ -113,17 +173,32 @@ impl fmt::Display for GuestSpec {
     }
 }
 
-/// The memory of a machine with these guests beside guest 0, as QEMU writes it.
-#[must_use]
-pub fn machine_memory(guests: &[GuestSpec]) -> String {
-    let further: u64 = guests.iter().map(|guest| guest.memory).sum();
-    format!("{}M", GUEST_0_MEMORY + OTHER_MEMORY + further)
+impl Guest0 {
+    /// How many vCPUs it has on a machine with so many CPUs.
+    #[must_use]
+    pub fn vcpus_on(self, cpus: u32) -> u32 {
+        self.vcpus.unwrap_or(cpus).min(MAX_VCPUS)
+    }
+
+    /// Its memory, in MiB.
+    #[must_use]
+    pub fn mebibytes(self) -> u64 {
+        self.memory.unwrap_or(GUEST_0_MEMORY)
+    }
+
+    /// What the hypervisor's command line says of it, where nobody writes its node.
+    #[must_use]
+    pub fn words(self) -> Vec<String> {
+        let vcpus = self.vcpus.map(|vcpus| format!("dom0_max_vcpus={vcpus}"));
+        vcpus.into_iter().chain(self.memory.map(|memory| format!("dom0_mem={memory}M"))).collect()
+    }
 }
 
-/// How many vCPUs guest 0 has on a machine with so many CPUs.
+/// The memory of a machine with these guests beside guest 0, as QEMU writes it.
 #[must_use]
-pub fn guest_0_vcpus(cpus: u32) -> u32 {
-    cpus.min(MAX_VCPUS)
+pub fn machine_memory(guest_0: Guest0, guests: &[GuestSpec]) -> String {
+    let further: u64 = guests.iter().map(|guest| guest.memory).sum();
+    format!("{}M", guest_0.mebibytes() + OTHER_MEMORY + further)
 }
 
 /// What QEMU is given for the guests.
@@ -170,8 +245,8 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
     let ramdisk = ramdisk.map(|file| modules.place(&file)).transpose()?;
     let mut guests = vec![Guest {
         name: GUEST_0,
-        vcpus: guest_0_vcpus(options.cpus) as usize,
-        memory: GUEST_0_MEMORY << 10,
+        vcpus: options.guest_0.vcpus_on(options.cpus) as usize,
+        memory: options.guest_0.mebibytes() << 10,
         kernel,
         ramdisk,
         bootargs: &words,
@@ -198,8 +273,11 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
             pins,
         });
     }
-    let bytes = machine_devicetree(host, options, folder)?;
-    let fdt = Fdt::new(&bytes).map_err(|error| problem(format!("QEMU's devicetree: {error}")))?;
+    let bytes = match &options.devicetree {
+        Some(given) => fs::read(given).map_err(|error| problem(format!("{}: {error}", given.display())))?,
+        None => machine_devicetree(host, options, folder)?,
+    };
+    let fdt = Fdt::new(&bytes).map_err(|error| problem(format!("the machine's devicetree: {error}")))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     write(&mut tree, &qemu::hypervisor_command_line(options), &guests);
     let devicetree = folder.join("guests.dtb");
@@ -268,6 +346,7 @@ mod tests {
             ("linux:memory=17M", MEMORY),
             ("linux:memory=1K", MEMORY),
             ("linux:memory=256", MEMORY),
+            ("linux:memory=18014398509481984G", MEMORY),
             ("linux:cpus=2", "cpus=2 is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS"),
             ("linux:vcpus=2,pin=0", "pin names 1 CPUs for 2 vCPUs"),
             ("linux:pin=3-1", "pin is a list of CPUs, such as 0-1 or 3+1"),
@@ -275,6 +354,23 @@ mod tests {
         ] {
             assert_eq!(text.parse::<GuestSpec>().unwrap_err(), sentence, "{text}");
         }
+    }
+
+    #[test]
+    fn guest_0_has_what_is_asked_for_and_the_rest_as_usual() {
+        let guest_0 = |text: &str| match text.parse() {
+            Ok(GuestWish::Guest0(guest_0)) => guest_0,
+            other => panic!("{other:?}"),
+        };
+        let small = guest_0("0:vcpus=2,memory=256M");
+        assert_eq!((small.vcpus_on(4), small.mebibytes()), (2, 256));
+        assert_eq!(small.words(), ["dom0_max_vcpus=2", "dom0_mem=256M"]);
+        let more = guest_0("0:vcpus=8");
+        assert_eq!((more.vcpus_on(4), more.mebibytes()), (8, GUEST_0_MEMORY));
+        let usual = guest_0("0");
+        assert_eq!((usual.vcpus_on(4), usual.words()), (4, Vec::new()));
+        assert!(matches!("linux:vcpus=2".parse(), Ok(GuestWish::Further(GuestSpec { vcpus: 2, .. }))));
+        assert!("0:vcpus=0".parse::<GuestWish>().is_err() && "0:memory=1T".parse::<GuestWish>().is_err());
     }
 
     #[test]
@@ -292,7 +388,9 @@ mod tests {
 
     #[test]
     fn a_machine_has_memory_for_all_its_guests() {
-        assert_eq!(machine_memory(&[]), "1024M");
-        assert_eq!(machine_memory(&["linux:memory=512M".parse().unwrap()]), "1536M");
+        let zero = Guest0::default();
+        assert_eq!(machine_memory(zero, &[]), "1024M");
+        assert_eq!(machine_memory(zero, &["linux:memory=512M".parse().unwrap()]), "1536M");
+        assert_eq!(machine_memory(Guest0 { memory: Some(256), ..zero }, &[]), "768M");
     }
 }

@@ -66,7 +66,7 @@ impl Guests {
                 Some(own) => with_calls_of(told, own),
                 None => {
                     let said = self.said.remove(&number).unwrap_or_default();
-                    let is_ready = is_ready && number == 0;
+                    // The run was ended when it had come as far as it was to come.
                     let ended = if is_ready { Ended::Ready } else { ended(&told) };
                     judge::guest_report(system.name(), &version(system), &told, &said, &ended, is_ready)
                 }

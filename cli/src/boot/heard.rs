@@ -113,9 +113,16 @@ impl<'a> Heard<'a> {
                 Some(schema) => {
                     Verdict::Died(format!("the image speaks version {schema} of the records, which is unknown here"))
                 }
+                None if self.is_ready => {
+                    report.as_ref().map_or(Verdict::AllOnline, |report| match verdict::problems(report, 0) {
+                        problems if problems.is_empty() => Verdict::AllOnline,
+                        problems => Verdict::NotAllOnline(problems),
+                    })
+                }
                 None => verdict::judge(with_status(finished.ending, self.status), limit, report.as_ref()),
             };
-            (verdict, report)
+            let unready = verdict == Verdict::AllOnline && awaited && !self.is_ready;
+            (if unready { Verdict::Died(judge::UNREADY.into()) } else { verdict }, report)
         };
         let verdict = match (verdict, refusal(&self.console)) {
             (Verdict::Died(_), Some(reason)) => Verdict::Died(reason),

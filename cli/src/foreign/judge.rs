@@ -10,6 +10,9 @@ use super::text::Said;
 use crate::report::{CpuReport, End, Masks, Report, bringup_ns};
 use crate::verdict::{self, Verdict};
 
+/// What is wrong with a system that is awaited and ends.
+pub const UNREADY: &str = "it switched the machine off before it said that it was up";
+
 /// How a run of such a system ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -139,7 +142,7 @@ pub fn verdict(report: Option<&Report>, ended: &Ended, awaited: bool, limit: Dur
         (Ended::Crashed(line), _) => died(line),
         (Ended::Otherwise(how), _) => died(how),
         (Ended::Reset, _) => died("it reset the machine"),
-        (Ended::Off, _) if awaited => died("it switched the machine off before it said that it was up"),
+        (Ended::Off, _) if awaited => died(UNREADY),
         (Ended::Off | Ended::Ready, None) => died("no stage of ours recorded anything"),
         (Ended::Off | Ended::Ready, Some(report)) => match verdict::problems(report, 0) {
             problems if problems.is_empty() => Verdict::AllOnline,

@@ -57,7 +57,7 @@ pub fn machine_arguments(options: &BootOptions) -> Vec<String> {
         qemu_machine = format!("{qemu_machine},{}", firmware.properties);
     }
     let (usual_model, memory) = if options.stack.has_hypervisor() {
-        (HYPERVISOR_CPU_MODEL, guests::machine_memory(&options.guests))
+        (HYPERVISOR_CPU_MODEL, guests::machine_memory(options.guest_0, &options.guests))
     } else {
         (machine.cpu_model, launch::memory(options.stack.system()).unwrap_or(machine.memory).to_owned())
     };
@@ -183,7 +183,10 @@ pub fn kernel_command_line(options: &BootOptions) -> String {
 /// What the hypervisor of ours is told.
 #[must_use]
 pub fn hypervisor_command_line(options: &BootOptions) -> String {
-    own_command_line(options, options.append.as_deref().map(|append| launch::split(append).0))
+    let own = own_command_line(options, options.append.as_deref().map(|append| launch::split(append).0));
+    // Otherwise it comes with guest 0's node.
+    let of_guest_0 = if options.stack.has_loader() { options.guest_0.words() } else { Vec::new() };
+    std::iter::once(own).chain(of_guest_0).collect::<Vec<_>>().join(" ")
 }
 
 /// What an image of ours is told that brings CPUs up.

@@ -180,7 +180,7 @@ impl Guest {
             vgic: IrqLock::new(vgic),
             psci,
             uart: IrqLock::new(Vpl011::new()),
-            log: CallLog::new(number),
+            log: CallLog::new(number, vcpus.len()),
             running: AtomicUsize::new(vcpus.len()),
             threads: IrqLock::new(Vec::new()),
             vcpus,

@@ -23,7 +23,7 @@ use super::{End, Guest, output};
 /// How much is kept of a guest between two writes.
 const CAPACITY: usize = 512;
 /// How much is written of a guest in all; beyond, it is counted. A guest that calls without end does not fill the host.
-const MOST: usize = 8192;
+const MOST: usize = 2048;
 /// How long nothing has to have happened before it is written.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long it is kept at most, if things go on happening.
@@ -37,6 +37,8 @@ const LEVEL: u8 = 1;
 pub struct CallLog {
     guest: u32,
     ring: Ring<Box<[Slot]>>,
+    /// What each vCPU was last told of another that it looks after, if that was its last call.
+    looks: Vec<AtomicU64>,
     /// How many have been kept since the guest began.
     kept: AtomicUsize,
     /// How many were not kept, and were not told of.
@@ -52,16 +54,25 @@ static PENDING: AtomicBool = AtomicBool::new(false);
 static WAKE: Completion = Completion::new();
 
 impl CallLog {
-    /// That of the guest with this number.
-    pub fn new(guest: usize) -> Self {
+    /// That of the guest with this number, which has so many vCPUs.
+    pub fn new(guest: usize, vcpus: usize) -> Self {
         let slots = (0..CAPACITY).map(|_| Slot::EMPTY).collect();
         let (kept, lost, told) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
-        Self { guest: guest as u32, ring: Ring::new(slots), kept, lost, told }
+        let looks = (0..vcpus).map(|_| AtomicU64::new(0)).collect();
+        Self { guest: guest as u32, ring: Ring::new(slots), looks, kept, lost, told }
     }
 
-    /// Keeps a call of `vcpu`, made at `ticks`, with its answer.
+    /// Keeps a call of `vcpu`, made at `ticks`, with its answer: of looks at another vCPU without change the first.
     pub fn called(&self, vcpu: usize, ticks: u64, call: Call, answer: Answer) {
-        self.keep(&Happened::called(vcpu, ticks, call, answer));
+        const AFFINITY_INFO: u32 = 0x8400_0004;
+        const WIDE: u32 = 1 << 30;
+        let look = match (call.registers[0] as u32 & !WIDE, call.target, answer) {
+            (AFFINITY_INFO, Some(target), Answer::Return(code)) => (target as u64 + 1) << 32 | code & 0xffff_ffff,
+            _ => 0,
+        };
+        if self.looks[vcpu].swap(look, Ordering::Relaxed) != look || look == 0 {
+            self.keep(&Happened::called(vcpu, ticks, call, answer));
+        }
     }
 
     /// Keeps that `vcpu` enters the guest now.
