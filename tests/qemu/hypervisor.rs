@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::foreign::text::Said;
+use reveille_cli::guests::Guest0;
 use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::{self, BuiltImage};
 use reveille_cli::report::{End, Report};
@@ -23,6 +24,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("hypervisor_rows_1_to_35_hold_for_a_guest", rows),
     ("hypervisor_refuses_a_processor_without_vhe_in_a_sentence", without_vhe),
     ("hypervisor_ends_with_failure_when_its_guest_resets", resets),
+    ("hypervisor_gives_guest_0_the_vcpus_and_the_memory_that_are_asked_for", small_guest_0),
     ("hypervisor_runs_the_loader_as_a_guest_with_the_kernel_behind_it", loader_as_guest),
     ("hypervisor_guest_loader_refuses_a_ramdisk_that_was_tampered_with", tampered_ramdisk),
     ("hypervisor_comes_up_on_a_machine_without_psci", without_psci),
@@ -35,6 +37,7 @@ pub const LONG_TESTS: &[(&str, Test)] = &[
     ("hypervisor_runs_two_guests_that_take_vcpus_off_and_on_ten_times", two_guests),
     ("hypervisor_row_27_vcpus_of_the_kernel_come_and_go_in_hundreds", soak),
     ("hypervisor_tells_of_a_guest_that_hangs", hangs),
+    ("hypervisor_run_ends_when_its_guest_is_ready", ready),
     ("hypervisor_chain_of_firmware_hypervisor_and_linux", |stand| {
         chain(stand, &["firmware", "hypervisor"], None).map(drop)
     }),
@@ -311,4 +314,25 @@ fn hangs(stand: &Stand) -> Result<(), String> {
     let report = booted.report()?;
     booted.expect(report.image == "linux" && report.end == End::TimedOut, "the guest is a stage that did not end")?;
     booted.expect(report.online_count == 2 && report.entries.len() == 2, "what it did until then should be known")
+}
+
+/// Written by the command, and by a boot loader that is told.
+fn small_guest_0(stand: &Stand) -> Result<(), String> {
+    for stack in ["hypervisor,kernel", "loader,hypervisor,kernel"] {
+        let guest_0 = Guest0 { vcpus: Some(2), memory: Some(128) };
+        let booted = stand.boot(&BootOptions { guest_0, ..options(stack, 4, "") })?;
+        booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online, and the run end well")?;
+        says(&booted, "Guest 0 (guest0): 2 vCPUs, 128 MiB")?;
+        booted.expect(booted.report()?.online_count == 2, "the kernel should have 2 vCPUs")?;
+    }
+    Ok(())
+}
+
+/// Linux is up when it says so, and need not switch anything off.
+fn ready(stand: &Stand) -> Result<(), String> {
+    let ready = Some("Run /init".parse()?);
+    let booted = stand.boot(&BootOptions { ready, timeout: Some(LONG), ..options("hypervisor,linux", 2, "") })?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "all CPUs should be online")?;
+    let report = booted.report()?;
+    booted.expect(report.image == "linux" && report.online_count == 2, "what it did until then should be known")
 }
