@@ -7,6 +7,7 @@ use super::BootOptions;
 use crate::error::Error;
 use crate::foreign::launch;
 use crate::image::{BuiltImage, ImageError, ImageFormat};
+use crate::policy::Policy;
 use crate::{newc, qemu};
 
 /// The size of the chunks that the loader checks, in bytes: small enough that every CPU has some.
@@ -27,7 +28,10 @@ impl<'a> Payload<'a> {
         let module = image.guest.as_deref();
         let mut texts = vec![("cmdline", qemu::kernel_command_line(options))];
         if module.is_some() {
-            texts.push(("module-cmdline", guest_command_line(options)));
+            let words = guest_command_line(options);
+            // A guest without words of its own would be given those of the hypervisor.
+            let words = if words.is_empty() { format!("reveille.policy={}", Policy::default()) } else { words };
+            texts.push(("module-cmdline", words));
         }
         Self { parts: parts(Some(kernel), initrd(options, image), module), texts }
     }
