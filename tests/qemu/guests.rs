@@ -112,7 +112,7 @@ fn input(stand: &Stand) -> Result<(), String> {
         ("guest reset 2", "Guest 2 (guest2): it is off"),
         ("guest list", "    2      1    32 MiB  guest2        off: it switched itself off"),
         ("guest vcpus 2", "    2  off: it switched itself off"),
-        ("guest vcpus", "    1     0  "),
+        ("guest vcpus", "    1     0  …  …ms"),
         ("guest vcpus 1", "    1     1  off"),
     ];
     let mut turns = vec![

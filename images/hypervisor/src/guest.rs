@@ -123,6 +123,10 @@ pub struct ShownVcpu {
     pub state: &'static str,
     /// The CPU that runs it.
     pub cpu: CpuIndex,
+    /// Whether it stays there.
+    pub is_bound: bool,
+    /// For how long it has run, in ticks of the counter.
+    pub run_time: u64,
 }
 
 /// A guest.
@@ -326,7 +330,8 @@ impl Guest {
 
     /// Its vCPUs, as they are shown to people.
     pub fn shown_vcpus(&self) -> impl Iterator<Item = ShownVcpu> {
-        self.vcpus.iter().enumerate().map(|(index, seen)| {
+        let times = self.vcpu_times();
+        self.vcpus.iter().enumerate().map(move |(index, seen)| {
             let state = match self.psci.state(index) {
                 _ if seen.ended.load(Ordering::Acquire) => "ended",
                 Some(CpuState::On) if seen.in_guest.load(Ordering::Relaxed) != 0 => "in guest",
@@ -335,7 +340,8 @@ impl Guest {
                 Some(CpuState::OnPending) => "coming up",
                 Some(CpuState::Off) | None => "off",
             };
-            ShownVcpu { index, state, cpu: self.cpu_of(index) }
+            let run_time = times.get(index).copied().unwrap_or_default();
+            ShownVcpu { index, state, cpu: self.cpu_of(index), is_bound: seen.home.is_bound, run_time }
         })
     }
 

@@ -3,11 +3,13 @@
 use alloc::format;
 use alloc::string::String;
 
+use reveille_runtime::arch::timer;
 use reveille_runtime::console::command::Took;
 use reveille_runtime::{clock, memory};
 
 use crate::domains::life_cycle::Refusal;
 use crate::domains::{self, Domain, Past};
+use crate::guest::ShownVcpu;
 
 /// All guests.
 pub fn list() -> String {
@@ -62,20 +64,17 @@ fn request(domain: &Domain, done: &str, request: fn(&Domain) -> Result<(), Refus
 /// The vCPUs of one guest, or of all.
 pub fn vcpus(domain: Option<&Domain>) -> String {
     let chosen = |other: &&Domain| domain.is_none_or(|domain| domain.number == other.number);
-    let mut text = String::from("guest  vCPU  state       CPU");
+    let mut text = String::from("guest  vCPU  state       CPU  time run");
     for domain in domains::all().iter().filter(chosen) {
+        let number = domain.number;
         let Some(guest) = domain.guest() else {
-            text.push_str(&format!("\n{:>5}  {}", domain.number, state(domain)));
+            text.push_str(&format!("\n{number:>5}  {}", state(domain)));
             continue;
         };
-        for vcpu in guest.shown_vcpus() {
-            text.push_str(&format!(
-                "\n{:>5}  {:>4}  {:10}  {:>3}",
-                domain.number,
-                vcpu.index,
-                vcpu.state,
-                vcpu.cpu.get()
-            ));
+        for ShownVcpu { index, state, cpu, is_bound, run_time } in guest.shown_vcpus() {
+            let time = Took(timer::instant(run_time).0);
+            let bound = if is_bound { ", bound" } else { "" };
+            text.push_str(&format!("\n{number:>5}  {index:>4}  {state:10}  {:>3}  {time}{bound}", cpu.get()));
         }
     }
     text
