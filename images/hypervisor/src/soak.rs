@@ -105,21 +105,23 @@ fn report(options: Options, mut tally: Tally, cpus: usize) {
 /// Has the guests end, guest 0 last: with it the run does.
 fn end() {
     let (first, others): (Vec<&Domain>, Vec<_>) = domains::all().iter().partition(|domain| domain.number == 0);
-    others.iter().for_each(|domain| type_line(domain));
-    let deadline = clock::now().0 + PATIENCE.as_nanos() as u64;
-    let lasts = |domain: &&&Domain| domain.past().is_none();
-    while others.iter().any(|domain| lasts(&domain)) && clock::now().0 < deadline {
-        thread::sleep_until(clock::ticks_after(Duration::from_millis(10)));
+    for domain in others.into_iter().chain(first) {
+        type_until_it_ends(domain);
     }
-    if let Some(domain) = others.iter().find(lasts) {
-        println!("soak: guest {} ({}) does not end", domain.number, domain.name());
-        life_cycle::note_failure();
-    }
-    first.iter().for_each(|domain| type_line(domain));
 }
 
-fn type_line(domain: &Domain) {
-    if let Some(guest) = domain.guest() {
-        guest.type_byte(b'\r');
+/// Types lines for a guest until it has ended: what comes before its system listens is lost.
+fn type_until_it_ends(domain: &Domain) {
+    let deadline = clock::now().0 + PATIENCE.as_nanos() as u64;
+    while domain.past().is_none() {
+        if clock::now().0 > deadline {
+            println!("soak: guest {} ({}) does not end", domain.number, domain.name());
+            life_cycle::note_failure();
+            return;
+        }
+        if let Some(guest) = domain.guest() {
+            guest.type_byte(b'\r');
+        }
+        thread::sleep_until(clock::ticks_after(Duration::from_secs(1)));
     }
 }
