@@ -4,9 +4,10 @@
 //! The rows of one number of CPUs are measured in turns, run by run, since machines are noisy. [`statistics`] condenses the
 //! times, [`table`] draws them, [`spans`] finds where instructions go, [`peer`] measures other systems, and [`progress`] says how
 //! far it all is. What is measured on which machine is in [`subjects`], what PSCI costs in [`firmware`],
-//! and what the boot loader gains by two CPUs in [`loader`].
+//! what the boot loader gains by two CPUs in [`loader`], and what the hypervisor costs its guests in [`hypervisor`].
 
 pub mod firmware;
+pub mod hypervisor;
 pub mod loader;
 pub mod peer;
 pub mod progress;

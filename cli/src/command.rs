@@ -201,6 +201,9 @@ fn bench(arguments: &BenchArguments) -> Result<ExitStatus, Error> {
     } else if arguments.loader {
         let bench = bench::loader::run(&host, options.runs, &mut say)?;
         if arguments.json { in_json(&bench)? } else { bench::loader::draw(&bench, width()) }
+    } else if arguments.hypervisor {
+        let bench = bench::hypervisor::run(&host, options.runs, &mut say)?;
+        if arguments.json { in_json(&bench)? } else { bench::hypervisor::draw(&bench, width()) }
     } else {
         let bench = bench::run(&host, &options, &mut say)?;
         if arguments.json { in_json(&bench)? } else { bench::table::draw(&bench, width()) }

@@ -102,6 +102,10 @@ pub static HYPERVISOR: ImageKind =
 pub static YARDSTICK: ImageKind =
     ImageKind { package: "reveille-yardstick", architecture: &machine::ARM64, container: Container::Arm64Image };
 
+/// What notes the counter before Linux, and as its init.
+pub static STOPWATCH: ImageKind =
+    ImageKind { package: "reveille-stopwatch", architecture: &machine::ARM64, container: Container::Arm64Image };
+
 /// What calls a provider of PSCI as a strict reviewer would.
 pub static PSCI_ROWS: ImageKind =
     ImageKind { package: "reveille-psci-rows", architecture: &machine::ARM64, container: Container::Arm64Image };

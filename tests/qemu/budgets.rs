@@ -1,5 +1,6 @@
 //! What a bring-up may cost: the figures of the bench that do not depend on the host.
 
+use reveille_cli::bench::hypervisor::calls::{self, Calls};
 use reveille_cli::bench::{self, Bench, BenchOptions};
 use reveille_cli::machine::Machine;
 use reveille_system_tests::Stand;
@@ -12,6 +13,7 @@ pub const TESTS: &[(&str, Test)] =
 
 /// Those that take long.
 pub const LONG_TESTS: &[(&str, Test)] = &[
+    ("what_a_guests_calls_and_interrupts_cost_keeps_to_its_budget", guest),
     ("what_the_firmware_costs_and_64_slow_cpus_take_two_delays", firmware),
     ("instructions_a_cpu_are_flat_from_16_to_512", |stand| budgets(stand, "virt", &[16, 128, 512], BUDGETS)),
     ("malta_instructions_a_cpu_keep_to_their_budget", |stand| {
@@ -49,6 +51,22 @@ fn budgets(stand: &Stand, machine: &str, cpus: &[u32], budgets: &[(&str, f64)]) 
 
 fn counts(bench: &Bench, subject: &str) -> Vec<f64> {
     bench.rows.iter().filter(|row| row.subject == subject).filter_map(|row| row.instructions_per_cpu).collect()
+}
+
+/// Both are exact for one build of the image; the budgets leave room for another compiler.
+fn guest(stand: &Stand) -> Result<(), String> {
+    const BUDGETS: Calls = Calls { name: "budget", version: 0.0, interrupt: 0.0, first: 0.0 };
+    let calls = calls::count(stand.host()).map_err(|error| error.to_string())?;
+    let guest = calls.last().ok_or("a guest of ours should be the last")?;
+    let bare = calls.first().ok_or("bare should be the first")?;
+    let kept = [(guest.version, BUDGETS.version), (guest.interrupt, BUDGETS.interrupt), (guest.first, BUDGETS.first)];
+    if kept.iter().any(|(count, budget)| count > budget) {
+        return Err(format!("a guest's calls or interrupts cost too much: {guest:?}, where {BUDGETS:?}"));
+    }
+    if bare.version >= guest.version || bare.interrupt >= guest.interrupt {
+        return Err(format!("what the hypervisor does should be counted: {calls:?}"));
+    }
+    Ok(())
 }
 
 /// Wherever the host finds the time: the least of two runs.

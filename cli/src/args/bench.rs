@@ -32,6 +32,9 @@ pub struct BenchArguments {
     /// Measure how long the boot loader checks its payload instead, on one CPU and on two
     #[arg(long, conflicts_with_all = ["machine", "cpus", "spans", "peer", "firmware"])]
     pub loader: bool,
+    /// Measure what our hypervisor costs Debian's Linux instead, beside Debian's Xen
+    #[arg(long, conflicts_with_all = ["machine", "cpus", "spans", "peer", "firmware", "loader"])]
+    pub hypervisor: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,

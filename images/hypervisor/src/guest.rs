@@ -139,6 +139,8 @@ pub struct Guest {
     vgic: IrqLock<Vgic>,
     psci: Server<GuestCpus, MAX_VCPUS>,
     uart: IrqLock<Vpl011>,
+    /// The level of its interrupt that the interrupt controller was told of; changed with the UART's lock held.
+    uart_interrupt: AtomicBool,
     log: CallLog,
     vcpus: Vec<Seen>,
     /// [`End`], or 0.
@@ -184,6 +186,7 @@ impl Guest {
             vgic: IrqLock::new(vgic),
             psci,
             uart: IrqLock::new(Vpl011::new()),
+            uart_interrupt: AtomicBool::new(false),
             log: CallLog::new(number, vcpus.len()),
             running: AtomicUsize::new(vcpus.len()),
             threads: IrqLock::new(Vec::new()),
@@ -285,7 +288,9 @@ impl Guest {
 
     /// The same for all of a set.
     pub fn wake_all(&self, vcpus: &VcpuSet) {
-        vcpus.iter().for_each(|vcpu| self.wake(vcpu));
+        if !vcpus.is_empty() {
+            vcpus.iter().for_each(|vcpu| self.wake(vcpu));
+        }
     }
 
     /// Waits, as the thread of this vCPU, until it is woken or the machine's counter reaches `deadline`. May return early.

@@ -201,14 +201,18 @@ impl Vcpu {
             let _ = vgic.set_ppi(index, timer::INTERRUPT, timer::level());
             vgic.fill(index, list_registers::vmcr(), interrupts)
         };
+        let used = interrupts.iter().take_while(|&&interrupt| interrupt != 0).count();
+        let interrupts = &mut interrupts[..used];
         list_registers::load(interrupts, hcr);
         virt::trap_waits(thread::others_are_ready());
         // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
         let exception = unsafe { enter::enter(&mut self.registers) };
         self.guest().set_in_guest(index, None);
         let hcr = list_registers::save(interrupts);
-        let concerned = self.guest().vgic().sync(index, interrupts, hcr);
-        self.guest().wake_all(&concerned);
+        if !interrupts.is_empty() {
+            let concerned = self.guest().vgic().sync(index, interrupts, hcr);
+            self.guest().wake_all(&concerned);
+        }
         Some(exception)
     }
 

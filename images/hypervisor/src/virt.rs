@@ -12,8 +12,8 @@ use crate::guest::memory::ADDRESS_BITS;
 use crate::names::name;
 use crate::vcpu;
 use crate::vcpu::context::{read_register, write_register};
-use crate::vcpu::enter;
 use crate::vcpu::timer as guest_timer;
+use crate::vcpu::{enter, list_registers};
 
 /// The private interrupt by which the virtual CPU interface asks for attention (the architecture's recommendation).
 const MAINTENANCE: u32 = 25;
@@ -95,12 +95,8 @@ pub fn setup_virt_paging() -> Result<(), &'static str> {
     }
     BOOTED.store(true, Ordering::Release);
     let size = physical_address_size();
-    println!("Guests have {ADDRESS_BITS}-bit addresses (PARange {size}), {} list registers", list_registers());
+    println!("Guests have {ADDRESS_BITS}-bit addresses (PARange {size}), {} list registers", list_registers::count());
     Ok(())
-}
-
-fn list_registers() -> usize {
-    vcpu::list_registers::count()
 }
 
 /// The size of a physical address, as ID_AA64MMFR0_EL1 encodes it, but at most 48 bits.
@@ -117,6 +113,7 @@ fn setup_virt_paging_one(_: u32) {
     write_register!("cnthctl_el2", CNTHCTL);
     write_register!("mdcr_el2", read_register!("mdcr_el2") | MONITORS_AND_DEBUG);
     write_register!("hcr_el2", HCR);
+    list_registers::clear();
     write_register!("vbar_el2", enter::vectors() as u64);
     // SAFETY: a barrier, and an invalidation of what stage 2 was before there was one.
     unsafe { core::arch::asm!("isb", "tlbi alle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };

@@ -65,6 +65,17 @@ pub fn online(fdt: &Fdt<'_>, psci: &PsciNode, topology: &Topology) -> Result<Pha
 }
 
 fn kick_and_count(psci: &PsciNode, ids: &[u64], contexts: &[u64], entry: unsafe extern "C" fn()) -> Phase {
+    kick_until(psci, ids, contexts, entry, &COUNTER)
+}
+
+/// Starts CPUs, and waits until all have counted themselves in.
+pub fn kick_until(
+    psci: &PsciNode,
+    ids: &[u64],
+    contexts: &[u64],
+    entry: unsafe extern "C" fn(),
+    counter: &'static AtomicU32,
+) -> Phase {
     let mut times = [0; 2];
     if !ids.is_empty() {
         let conduit = u64::from(psci.conduit == Conduit::Hvc);
@@ -77,7 +88,7 @@ fn kick_and_count(psci: &PsciNode, ids: &[u64], contexts: &[u64], entry: unsafe 
                 ids.len() as u64,
                 entry,
                 conduit,
-                &raw const COUNTER,
+                counter,
                 &raw mut times,
             );
         }

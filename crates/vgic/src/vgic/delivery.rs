@@ -96,6 +96,10 @@ impl Vgic {
             return 0;
         }
         let _ = self.take_back_all(vcpu, None);
+        if !self.may_have_candidates(vcpu) {
+            self.vcpus[vcpu].active_left = false;
+            return HCR_EN;
+        }
         let vmcr = Vmcr(vmcr);
         let mut choice = Choice::new(list_registers.len().min(LIST_REGISTERS));
         self.for_each_candidate(vcpu, vmcr, |candidate| choice.consider(candidate));
@@ -158,6 +162,12 @@ impl Vgic {
             })
     }
 
+    /// Whether a vCPU may have candidates: it has none most times that it comes out of the guest.
+    fn may_have_candidates(&self, vcpu: usize) -> bool {
+        let wanted = |block: &Block| (block.deliverable(self.groups) | block.idle_active()) != 0;
+        wanted(&self.vcpus[vcpu].private) || self.spis.iter().any(|spis| wanted(&spis.block))
+    }
+
     fn for_each_candidate(&self, vcpu: usize, vmcr: Vmcr, mut consider: impl FnMut(Candidate)) {
         let taken = Groups { group_0: vmcr.takes_group_0(), group_1: vmcr.takes_group_1() };
         let mut consider_bit = |block: &Block, first: u32, interrupt: u32| {
@@ -197,8 +207,11 @@ impl Vgic {
     /// Takes back what is in a vCPU's list registers; without them, as what it was when it went there.
     fn take_back_all(&mut self, vcpu: usize, list_registers: Option<&[u64]>) -> VcpuSet {
         let Vcpu { held, held_count, .. } = &mut self.vcpus[vcpu];
-        let (held, count) = (*held, mem::take(held_count));
         let mut concerned = VcpuSet::EMPTY;
+        if *held_count == 0 {
+            return concerned;
+        }
+        let (held, count) = (*held, mem::take(held_count));
         for (index, intid) in held[..count].iter().enumerate() {
             let state = list_registers
                 .and_then(|registers| registers.get(index))

@@ -1,6 +1,7 @@
 //! What is where in a guest's addresses that is no memory.
 
 use core::ops::Range;
+use core::sync::atomic::Ordering;
 
 use guest_config::Pl011;
 use vgic::{AccessSize, REDISTRIBUTOR_SIZE};
@@ -82,7 +83,11 @@ impl Guest {
 
     /// With the UART's lock held: levels come in the order in which they were.
     fn show_uart_interrupt(&self, uart: &Vpl011) {
-        let concerned = self.vgic().set_spi(UART.intid, uart.interrupt());
+        let level = uart.interrupt();
+        if self.uart_interrupt.swap(level, Ordering::Relaxed) == level {
+            return;
+        }
+        let concerned = self.vgic().set_spi(UART.intid, level);
         self.wake_all(&concerned);
     }
 }

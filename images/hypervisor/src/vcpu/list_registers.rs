@@ -38,16 +38,24 @@ pub fn vmcr() -> u64 {
     read_register!("s3_4_c12_c11_7")
 }
 
+/// Makes all of them 0, as they are outside guests from then on.
+pub fn clear() {
+    (0..count()).for_each(|index| each!(index, write_register, 0));
+}
+
 /// Puts `registers` into the first list registers, and switches the interface on as `hcr` says.
 pub fn load(registers: &[u64], hcr: u64) {
     registers.iter().enumerate().for_each(|(index, &register)| each!(index, write_register, register));
     write_register!("s3_4_c12_c11_0", hcr);
 }
 
-/// Reads the first list registers and switches the interface off: what ICH_HCR_EL2 was.
+/// Takes what is in the first list registers out of them and switches the interface off: what ICH_HCR_EL2 was.
 pub fn save(registers: &mut [u64]) -> u64 {
     let hcr = read_register!("s3_4_c12_c11_0");
     write_register!("s3_4_c12_c11_0", 0);
-    registers.iter_mut().enumerate().for_each(|(index, register)| *register = each!(index, read_register));
+    for (index, register) in registers.iter_mut().enumerate() {
+        *register = each!(index, read_register);
+        each!(index, write_register, 0);
+    }
     hcr
 }

@@ -38,7 +38,8 @@ pub fn begin() {
 
 /// Has this CPU, which masks interrupts, take the interrupt, or not.
 pub fn take(wanted: bool) {
-    if OUT.swap(!wanted, Ordering::Relaxed) == wanted {
+    if OUT.load(Ordering::Relaxed) == wanted {
+        OUT.store(!wanted, Ordering::Relaxed);
         let set = interrupt_controller::set_private(processor::hw_id(), INTERRUPT, wanted);
         set.expect("the GIC has taken the interrupt before");
     }
