@@ -23,7 +23,7 @@ use crate::qemu;
 use crate::setup::Host;
 use calls::Calls;
 use stopwatch::{Reading, TimedLinux};
-use systems::{BENEATH, Prepared, TICKS_A_SECOND};
+use systems::{BENEATH, NANOSECONDS_A_TICK, Prepared};
 
 /// With how many CPUs instructions are counted, one after the other.
 const COUNTED_CPUS: [u32; 2] = [1, 4];
@@ -107,7 +107,7 @@ fn take_times(
         let left = progress::left(start.elapsed(), round - 1, runs);
         progress(&format!("Linux with {TIMED_CPUS} CPUs: round {round} of {runs}{left}"));
         for (system, times) in systems.iter().zip(&mut times) {
-            times.push(boot(host, system, TIMED_CPUS, false)? * 1_000_000_000 / TICKS_A_SECOND);
+            times.push(boot(host, system, TIMED_CPUS, false)? * NANOSECONDS_A_TICK);
         }
     }
     Ok(times)

@@ -73,10 +73,11 @@ fn initrd(program: &[u8]) -> Vec<u8> {
     const CHARACTER_DEVICE: u32 = 0o020_644;
     const PROGRAM: u32 = 0o100_755;
     let mut archive = Vec::new();
-    let files: [(&str, u32, (u32, u32), &[u8]); 4] = [
-        ("dev", FOLDER, (0, 0), &[]),
-        ("dev/console", CHARACTER_DEVICE, (5, 1), &[]),
-        ("dev/kmsg", CHARACTER_DEVICE, (1, 11), &[]),
+    let nothing: &[u8] = &[];
+    let files = [
+        ("dev", FOLDER, (0, 0), nothing),
+        ("dev/console", CHARACTER_DEVICE, (5, 1), nothing),
+        ("dev/kmsg", CHARACTER_DEVICE, (1, 11), nothing),
         ("init", PROGRAM, (0, 0), program),
     ];
     for (number, (name, mode, (major, minor), content)) in (1..).zip(files) {

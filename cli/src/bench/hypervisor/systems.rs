@@ -14,8 +14,10 @@ use crate::stack::Stack;
 
 /// The CPU of all of them: the hypervisor of ours needs VHE.
 const CPU_MODEL: &str = "cortex-a76";
-/// The counter's frequency where time is measured. It is QEMU's own.
-pub const TICKS_A_SECOND: u64 = 62_500_000;
+/// The counter's frequency where time is measured: QEMU's own.
+const TICKS_A_SECOND: u64 = 62_500_000;
+/// How long a tick is then.
+pub const NANOSECONDS_A_TICK: u64 = 1_000_000_000 / TICKS_A_SECOND;
 /// Where instructions are counted: one tick each, with no idle time that depends on the host, and nothing from it that is random.
 const COUNTED_TICKS_A_SECOND: u64 = 1_000_000_000;
 const COUNTED: [&str; 6] =
@@ -81,25 +83,11 @@ impl Prepared {
     /// An image cannot be built or fetched.
     pub fn new(host: &Host, beneath: &'static Beneath, linux: &TimedLinux) -> Result<Self, Error> {
         let Ok(stack) = beneath.stack.parse::<Stack>();
-        let timed = linux.image.clone();
-        let image = BuiltImage {
-            elf: timed.clone(),
-            flat: timed.clone(),
-            firmware: None,
-            initrd: Some(linux.initrd.clone()),
-            guest: None,
-            loader: None,
-        };
-        let image = match beneath.stack {
-            "linux" => image,
-            "xen" => BuiltImage {
-                flat: crate::fetch::debian_xen().map_err(image::ImageError::Fetch)?,
-                guest: Some(timed),
-                ..image
-            },
-            _ => {
-                BuiltImage { guest: Some(timed), initrd: image.initrd, ..image::build(host, &image::HYPERVISOR, &[])? }
-            }
+        let of_debian = image::build_for(host, &MACHINES[0], &stack, &[])?;
+        let (timed, initrd) = (linux.image.clone(), Some(linux.initrd.clone()));
+        let image = match of_debian.guest {
+            None => BuiltImage { flat: timed, initrd, ..of_debian },
+            Some(_) => BuiltImage { guest: Some(timed), initrd, ..of_debian },
         };
         Ok(Self { beneath, stack, image })
     }
@@ -150,6 +138,7 @@ mod tests {
             initrd: Some(file("initrd")),
             guest,
             loader: None,
+            guest_loader: None,
         };
         let prepared = Prepared { beneath, stack: beneath.stack.parse().unwrap(), image };
         qemu::arguments(&prepared.options(4, is_counted), &prepared.image, &Files::default()).join(" ")
