@@ -2,29 +2,6 @@
 
 use core::arch::asm;
 
-/// Function ids.
-pub mod id {
-    pub const VERSION: u64 = 0x8400_0000;
-    pub const CPU_SUSPEND: u64 = 0xc400_0001;
-    pub const CPU_OFF: u64 = 0x8400_0002;
-    pub const CPU_ON: u64 = 0xc400_0003;
-    pub const AFFINITY_INFO: u64 = 0xc400_0004;
-    pub const SYSTEM_OFF: u64 = 0x8400_0008;
-    pub const SYSTEM_RESET: u64 = 0x8400_0009;
-}
-
-/// Return codes.
-pub mod code {
-    pub const SUCCESS: i64 = 0;
-    pub const NOT_SUPPORTED: i64 = -1;
-    pub const INVALID_PARAMETERS: i64 = -2;
-    pub const ALREADY_ON: i64 = -4;
-    pub const ON_PENDING: i64 = -5;
-    pub const INVALID_ADDRESS: i64 = -9;
-    /// What AFFINITY_INFO says of a CPU that is off.
-    pub const OFF: i64 = 1;
-}
-
 /// How the call is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Conduit {

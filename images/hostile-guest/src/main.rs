@@ -11,7 +11,6 @@ extern crate alloc;
 
 mod attempt;
 mod calls;
-mod junk;
 mod registers;
 mod rows;
 mod tables;
@@ -20,11 +19,12 @@ mod witness;
 
 use core::time::Duration;
 
+use reveille_psci_caller::id;
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::interrupts;
 use reveille_runtime::{clock, console, devicetree, memory, plan, println};
 
-use crate::calls::{hvc, id};
+use crate::calls::hvc;
 use crate::rows::Attacker;
 
 /// The junk that is passed where nobody says.

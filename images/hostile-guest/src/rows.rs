@@ -14,10 +14,10 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
+use reveille_psci_caller::Junk;
 use reveille_runtime::println;
 
 use crate::attempt::{Attempts, Outcome};
-use crate::junk::Junk;
 use crate::vcpus::{self, Vcpus, Work};
 
 /// What came of a row: what was seen, or what was seen instead of what should be.

@@ -4,11 +4,12 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
+use reveille_psci_caller::{code, id};
 use reveille_runtime::arch::timer;
 use reveille_runtime::clock;
 
 use crate::attempt::Attempts;
-use crate::calls::{code, hvc, id};
+use crate::calls::hvc;
 use crate::registers::read_register;
 
 /// The most vCPUs that are used.

@@ -9,11 +9,11 @@ use core::time::Duration;
 
 use alloc::vec::Vec;
 
+use reveille_psci_caller::Junk;
 use reveille_runtime::arch::{interrupts, timer};
 use reveille_runtime::println;
 
 use crate::attempt::Attempts;
-use crate::junk::Junk;
 use crate::registers::{read_register, write_register};
 use crate::rows::machine::{DISTRIBUTOR, REDISTRIBUTOR_SIZE, REDISTRIBUTORS, TIMER};
 use crate::vcpus::{self, MOST, Vcpus};
@@ -81,8 +81,8 @@ static SEEN: [Seen; MOST] = [const { Seen::nothing() }; MOST];
 static PATTERN: AtomicU64 = AtomicU64::new(0);
 
 /// The word of the pattern with this number.
-const fn word(number: usize) -> u64 {
-    Junk::new((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1).next()
+fn word(number: usize) -> u64 {
+    Junk::new(number as u64).number()
 }
 
 /// Whether nothing has changed in so long, and all ticks came.

@@ -8,6 +8,7 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use reveille_aarch64::psci::Conduit;
+use reveille_psci_caller::{code, id};
 use reveille_runtime::arch::{cpu_start, interrupts};
 use reveille_runtime::clock;
 
@@ -74,34 +75,6 @@ global_asm!(
 unsafe extern "C" {
     fn psci_rows_call(registers: *mut [u64; 31], conduit: u64);
     fn psci_rows_entry();
-}
-
-/// The function ids that rows call.
-pub mod id {
-    pub const VERSION: u64 = 0x8400_0000;
-    pub const CPU_SUSPEND: u64 = 0xc400_0001;
-    pub const CPU_OFF: u64 = 0x8400_0002;
-    pub const CPU_ON: u64 = 0xc400_0003;
-    pub const AFFINITY_INFO_32: u64 = 0x8400_0004;
-    pub const AFFINITY_INFO: u64 = 0xc400_0004;
-    pub const MIGRATE: u64 = 0xc400_0005;
-    pub const MIGRATE_INFO_TYPE: u64 = 0x8400_0006;
-    pub const SYSTEM_OFF: u64 = 0x8400_0008;
-    pub const SYSTEM_RESET: u64 = 0x8400_0009;
-    pub const FEATURES: u64 = 0x8400_000a;
-    pub const SMCCC_VERSION: u64 = 0x8000_0000;
-}
-
-/// The codes that rows ask for, and what AFFINITY_INFO says.
-pub mod code {
-    pub const SUCCESS: i64 = 0;
-    pub const NOT_SUPPORTED: i64 = -1;
-    pub const INVALID_PARAMETERS: i64 = -2;
-    pub const ALREADY_ON: i64 = -4;
-    pub const ON_PENDING: i64 = -5;
-    pub const INVALID_ADDRESS: i64 = -9;
-    pub const ON: i64 = 0;
-    pub const OFF: i64 = 1;
 }
 
 /// The machine that is called on.

@@ -13,11 +13,12 @@ mod caller;
 mod rows;
 
 use reveille_aarch64::psci::PsciNode;
+use reveille_psci_caller::id;
 use reveille_runtime::arch::head::BootArguments;
 use reveille_runtime::arch::{cpu_start, interrupts, processor, timer};
 use reveille_runtime::{clock, console, devicetree, memory, plan, println, report};
 
-use crate::caller::{MAILBOXES, Machine, id};
+use crate::caller::{MAILBOXES, Machine};
 
 /// How often a CPU is switched off and on where nobody says.
 const CYCLES: u32 = 50;

@@ -164,7 +164,7 @@ fn set_way(attacker: &mut Attacker) -> Verdict {
     for word in [0xd508_7640, 0xd508_7a40, 0xd508_7e40] {
         for level in 0..8 {
             for number in 0..64 {
-                let argument = level << 1 | number << 6 | (attacker.junk.next() & 0xf) << 28;
+                let argument = level << 1 | number << 6 | (attacker.junk.number() & 0xf) << 28;
                 let outcome = attacker.attempts.execute(&[word], argument);
                 expect("a maintenance by set and way", outcome, matches!(outcome, Outcome::Returned(_)))?;
             }

@@ -2,10 +2,11 @@
 
 use alloc::format;
 
+use reveille_psci_caller::Junk;
+
 use super::machine::*;
 use super::{Attacker, Row, Verdict};
 use crate::attempt::{Attempts, try_strw};
-use crate::junk::Junk;
 use crate::registers::{read_register, write_register};
 use crate::vcpus;
 
@@ -53,9 +54,9 @@ fn junk(attacker: &mut Attacker) -> Verdict {
         open(index, attempts);
         let mut junk = Junk::new(index as u64 + 77);
         while !vcpus::is_over() {
-            write_register!("icc_sgi1r_el1", junk.next());
-            write_register!("icc_sgi0r_el1", junk.next());
-            write_register!("icc_asgi1r_el1", junk.next());
+            write_register!("icc_sgi1r_el1", junk.number());
+            write_register!("icc_sgi0r_el1", junk.number());
+            write_register!("icc_asgi1r_el1", junk.number());
             write_register!("icc_sgi1r_el1", junk.argument());
         }
     })?;
@@ -75,8 +76,8 @@ fn never_ended(attacker: &mut Attacker) -> Verdict {
                 0 => write_register!("icc_eoir1_el1", taken ^ 1),
                 1 => write_register!("icc_dir_el1", junk.argument()),
                 2 => write_register!("icc_eoir1_el1", junk.argument()),
-                3 => write_register!("icc_pmr_el1", junk.next()),
-                4 => write_register!("icc_igrpen1_el1", junk.next()),
+                3 => write_register!("icc_pmr_el1", junk.number()),
+                4 => write_register!("icc_igrpen1_el1", junk.number()),
                 _ => {}
             }
         }

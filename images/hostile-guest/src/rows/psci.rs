@@ -3,9 +3,11 @@
 use alloc::format;
 use alloc::string::String;
 
+use reveille_psci_caller::{code, id};
+
 use super::machine::{DISTRIBUTOR, REDISTRIBUTORS, UART};
 use super::{Attacker, Row, Verdict};
-use crate::calls::{Conduit, call, code, hvc, id};
+use crate::calls::{Conduit, call, hvc};
 use crate::tables::RAM;
 use crate::vcpus;
 
@@ -82,7 +84,7 @@ fn functions(_: &mut Attacker) -> Verdict {
 fn suspend(attacker: &mut Attacker) -> Verdict {
     const RESERVED: u64 = 0xfcfe_0000;
     for bit in (0..32).filter(|bit| RESERVED >> bit & 1 != 0) {
-        let state = 1 << bit | attacker.junk.next() & 0xffff;
+        let state = 1 << bit | attacker.junk.number() & 0xffff;
         let answer = hvc(id::CPU_SUSPEND, [state, vcpus::entry(), 0]);
         answers(&format!("CPU_SUSPEND with {state:#x}"), answer, code::INVALID_PARAMETERS)?;
     }
@@ -95,7 +97,7 @@ fn junk(attacker: &mut Attacker) -> Verdict {
     let stops = [id::CPU_SUSPEND, id::CPU_OFF, id::CPU_ON, id::SYSTEM_OFF, id::SYSTEM_RESET];
     let mut count = 0;
     while count < CALLS {
-        let number = attacker.junk.next();
+        let number = attacker.junk.number();
         let function = match number >> 60 {
             0..=9 => 0x8400_0000 | (number & 1 << 30) | (number & 0x1f),
             10..=13 => 0x8000_0000 | (number & 1 << 30) | (number & 0xffff),

@@ -4,14 +4,14 @@ use alloc::format;
 use core::arch::asm;
 use core::time::Duration;
 
+use reveille_psci_caller::{Junk, code, id};
 use reveille_runtime::arch::timer;
 use reveille_runtime::{clock, println};
 
 use super::machine::UART;
 use super::{Attacker, Row, Verdict};
 use crate::attempt::{MMU_OFF, take_exceptions_for_ever, try_strb};
-use crate::calls::{code, hvc, id};
-use crate::junk::Junk;
+use crate::calls::hvc;
 use crate::tables::RAM;
 use crate::vcpus;
 

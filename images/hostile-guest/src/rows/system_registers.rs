@@ -174,7 +174,7 @@ fn instructions(attacker: &mut Attacker) -> Verdict {
 fn translation(attacker: &mut Attacker) -> Verdict {
     const TRIES: usize = 400;
     for _ in 0..TRIES {
-        let (tables, control) = (attacker.junk.next(), attacker.junk.next());
+        let (tables, control) = (attacker.junk.number(), attacker.junk.number());
         let _ = attacker.attempts.call_without_mmu(try_translation_junk, tables, control);
     }
     Ok(format!("{TRIES} times: taken, or exceptions of EL1"))

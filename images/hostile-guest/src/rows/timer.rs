@@ -57,7 +57,7 @@ fn junk(attacker: &mut Attacker) -> Verdict {
         } else {
             write_register!("cntv_tval_el0", value);
         }
-        write_register!("cntv_ctl_el0", attacker.junk.next());
+        write_register!("cntv_ctl_el0", attacker.junk.number());
     }
     // A vCPU that waits with a timer far away is woken by nobody, and by a near one all the same.
     write_register!("cntv_ctl_el0", 0);

@@ -2,9 +2,11 @@
 
 use alloc::format;
 
+use reveille_psci_caller::code::*;
+use reveille_psci_caller::id;
+
 use super::{Row, Verdict, all, answers};
-use crate::caller::code::*;
-use crate::caller::{Machine, id};
+use crate::caller::Machine;
 
 /// The rows of this module.
 pub const ROWS: &[Row] = &[

@@ -2,9 +2,11 @@
 
 use alloc::format;
 
+use reveille_psci_caller::code::*;
+use reveille_psci_caller::{Junk, id};
+
 use super::{Row, Verdict, answers};
-use crate::caller::code::*;
-use crate::caller::{Machine, id};
+use crate::caller::Machine;
 
 /// The rows of this module. They trust that CPU_ON refuses what it cannot run, and so are for firmware that does.
 pub const ROWS: &[Row] =
@@ -13,21 +15,14 @@ pub const ROWS: &[Row] =
 const CALLS: u32 = 4_000;
 const ROUNDS: u32 = 50;
 
-/// Numbers that look like no pattern (Marsaglia's xorshift).
-struct Junk(u64);
+/// Calls that might be valid.
+struct Calls(Junk);
 
-impl Junk {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
+impl Calls {
     /// An id that might be a function's: of PSCI's range mostly, with anything above W0. Not one that ends or stops the caller.
     fn id(&mut self) -> u64 {
         loop {
-            let (number, above) = (self.next(), self.next());
+            let (number, above) = (self.0.number(), self.0.number());
             let id = match number >> 60 {
                 0..=9 => 0x8400_0000 | (number & 1 << 30) | (number & 0x1f),
                 10..=13 => 0x8000_0000 | (number & 1 << 30) | (number & 0xffff),
@@ -40,24 +35,12 @@ impl Junk {
         }
     }
 
-    /// An argument: near what is valid, or anything.
-    fn argument(&mut self) -> u64 {
-        let number = self.next();
-        match number >> 61 {
-            0 => number & 0xff,
-            1 => 1 << (number & 63),
-            2 => !(number & 0xff),
-            3 => number & 0xffff_fffc,
-            _ => number,
-        }
-    }
-
     /// X0 to X3. The target of a CPU_ON is none that there is.
     fn call(&mut self) -> [u64; 4] {
-        let (id, target) = (self.id(), self.argument());
+        let (id, target) = (self.id(), self.0.argument());
         let is_on = id & 0xffff_ffff & !WIDE == id::CPU_ON & !WIDE;
         let target = if is_on && target & 0xffff_ffff < 0x1000 { target | 0xdead_0000 } else { target };
-        [id, target, self.argument(), self.argument()]
+        [id, target, self.0.argument(), self.0.argument()]
     }
 }
 
@@ -75,10 +58,10 @@ fn nothing_changed(machine: &Machine) -> Verdict {
 }
 
 fn junk(machine: &Machine) -> Verdict {
-    let mut junk = Junk(0x2545_f491_4f6c_dd1d);
+    let mut calls = Calls(Junk::new(1));
     for number in 0..CALLS {
-        let mut registers = core::array::from_fn(|_| junk.argument());
-        registers[..4].copy_from_slice(&junk.call());
+        let mut registers = core::array::from_fn(|_| calls.0.argument());
+        registers[..4].copy_from_slice(&calls.call());
         let passed = registers;
         machine.call_with(&mut registers);
         if registers[4..] != passed[4..] {
@@ -89,15 +72,15 @@ fn junk(machine: &Machine) -> Verdict {
 }
 
 fn junk_from_all(machine: &Machine) -> Verdict {
-    let mut junk = Junk(0x9e37_79b9_7f4a_7c15);
+    let mut calls = Calls(Junk::new(2));
     for &cpu in &machine.others {
         machine.bring_up(cpu, 0)?;
     }
     for _ in 0..ROUNDS {
         for &cpu in &machine.others {
-            machine.order(cpu, junk.call());
+            machine.order(cpu, calls.call());
         }
-        let [x0, arguments @ ..] = junk.call();
+        let [x0, arguments @ ..] = calls.call();
         let _ = machine.call(x0, arguments);
         if let Some(silent) = machine.others.iter().find(|&&cpu| machine.answer(cpu).is_none()) {
             return Err(format!("CPU {silent:#x} has not come back from a call"));

@@ -3,9 +3,11 @@
 use alloc::format;
 use core::sync::atomic::Ordering;
 
+use reveille_psci_caller::code::*;
+use reveille_psci_caller::id;
+
 use super::{Row, Verdict, all, answers};
-use crate::caller::code::*;
-use crate::caller::{Machine, entry, id, mailbox, wait};
+use crate::caller::{Machine, entry, mailbox, wait};
 
 /// The rows of this module.
 pub const ROWS: &[Row] = &[
