@@ -184,13 +184,13 @@ fn slow_stop(stand: &Stand) -> Result<(), String> {
 }
 
 fn refused_yet_starts(stand: &Stand) -> Result<(), String> {
-    let script = ["check:2", "on:2", "off:2"];
+    let script = ["wait:400", "check:2", "on:2", "off:2"];
     let run = Scenario { cpus: 4, faults: &["cpu2:refused-yet-starts:-8"], script: &script }.run(stand.malta()?)?;
     run.expect_outcome(2, Outcome::Failed, "cfe_cpu_start: invalid parameter (-8)")?;
     run.expect_others_online(&[2])?;
-    run.answer(0)?.expect_text("untouched; at offline, Abandoned, firmware cannot be asked")?;
-    run.answer(1)?.expect_done(ONLINE)?;
-    run.answer(2)?.expect_done(OFFLINE)
+    run.answer(1)?.expect_text("untouched; at offline, Abandoned, firmware cannot be asked")?;
+    run.answer(2)?.expect_done(ONLINE)?;
+    run.answer(3)?.expect_done(OFFLINE)
 }
 
 fn features(stand: &Stand) -> Result<(), String> {

@@ -97,8 +97,8 @@ impl FaultyCfe {
                 request.status = code;
                 return;
             }
-            // So late that it is taken for refused before.
-            Kind::Shared(FaultKind::RefusedYetStarts(code)) => (delayed(Duration::from_millis(20)), Some(code)),
+            // So late that it is taken for refused before: QEMU may let a CPU alone run for 100 ms.
+            Kind::Shared(FaultKind::RefusedYetStarts(code)) => (delayed(Duration::from_millis(250)), Some(code)),
             _ => (control, None),
         };
         request.set_parameters(control);
