@@ -66,6 +66,7 @@ pub struct Whose<'a> {
 impl Happened {
     /// A call of `cpu` at `ticks`, and its answer.
     #[must_use]
+    #[inline]
     pub const fn called(cpu: usize, ticks: u64, call: Call, answer: Answer) -> Self {
         let code = if let Answer::Return(value) = answer { Some(value) } else { None };
         Self { ticks, cpu, what: What::Called { call, code } }

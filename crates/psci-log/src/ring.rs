@@ -37,6 +37,8 @@ impl Slot {
         Self { stamp: AtomicUsize::new(0), skipped: AtomicUsize::new(0), words: [const { AtomicU64::new(0) }; WORDS] };
 
     /// Writes the one with this number, unless another is in the way: whether it did.
+    // It is part of every call: out of line the words would be copied once more.
+    #[inline]
     fn write(&self, number: usize, words: [u64; WORDS]) -> bool {
         let stamp = self.stamp.load(Ordering::Relaxed);
         // That of one that is being written is greater than any.
@@ -128,6 +130,7 @@ impl<S: AsRef<[Slot]>> Ring<S> {
     }
 }
 
+#[inline]
 fn encode(happened: &Happened) -> [u64; WORDS] {
     let cpu = happened.cpu as u64;
     match happened.what {
