@@ -31,7 +31,7 @@ pub struct FairShare {
 
 impl FairShare {
     /// How many slices a thread can be ahead of the others when it comes to a CPU, or behind them.
-    pub const LIMIT: u64 = 50;
+    pub const LIMIT: u64 = 10;
 
     /// Threads run for `slice` at a time while others wait.
     #[must_use]
@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn who_comes_keeps_a_limited_difference() {
-        assert_eq!(SHARE.arrival(0, 1_000, false), 500);
+        assert_eq!(SHARE.arrival(0, 1_000, false), 900);
         assert_eq!(SHARE.arrival(950, 1_000, false), 950);
-        assert_eq!(SHARE.arrival(5_000, 1_000, false), 1_500);
+        assert_eq!(SHARE.arrival(5_000, 1_000, false), 1_100);
         assert_eq!(SHARE.arrival(5_000, 1_000, true), 5_000);
         assert_eq!(SHARE.arrival(0, 5, false), 0);
     }

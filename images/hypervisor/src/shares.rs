@@ -17,22 +17,28 @@ pub fn from_command_line(line: &str) -> Option<Duration> {
 
 /// How long vCPUs may take to begin.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A vCPU that has run for so long works.
+/// A vCPU that has run for so long of [`A_WHILE`] works.
 const LITTLE: Duration = Duration::from_millis(50);
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// What its thread does.
 pub fn run(duration: Duration) {
     let guests = || domains::all().iter().filter_map(Domain::guest);
     let times = || guests().map(|guest| guest.vcpu_times()).collect::<Vec<_>>();
     let deadline = clock::ticks_after(PATIENCE);
-    let is_idle = || times().iter().flatten().any(|&time| time < clock::ticks_of(LITTLE));
-    while is_idle() {
+    let all_work = || {
+        let before = times();
+        thread::sleep_until(clock::ticks_after(A_WHILE));
+        let after = times();
+        let pairs = before.iter().flatten().zip(after.iter().flatten());
+        pairs.into_iter().all(|(before, after)| after - before >= clock::ticks_of(LITTLE))
+    };
+    while !all_work() {
         if timer::ticks() > deadline {
             println!("shares: a vCPU does not run");
             life_cycle::note_failure();
             life_cycle::exit();
         }
-        thread::sleep_until(clock::ticks_after(LITTLE));
     }
     let (before, began) = (times(), timer::ticks());
     thread::sleep_until(clock::ticks_after(duration));

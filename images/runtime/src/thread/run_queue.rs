@@ -146,7 +146,12 @@ impl RunQueue {
             // Its own is as old as what it ran last.
             self.floor = balance::share().floor(self.floor, balance::highest_floor());
         }
-        thread.time.set(balance::share().arrival(thread.time.get(), self.floor, alone));
+        let time = balance::share().arrival(thread.time.get(), self.floor, alone);
+        thread.time.set(time);
+        if alone {
+            // Whoever comes before it has run is compared with it.
+            self.floor = balance::share().floor(self.floor, time);
+        }
         self.make_ready(thread);
     }
 
