@@ -20,6 +20,7 @@ use reveille_runtime::thread::{self, Completion};
 
 use super::{Domain, Past, State, all};
 use crate::guest::build::{self, Start};
+use crate::guest::memory::forget_translations;
 use crate::guest::output::{self, say};
 use crate::guest::{End, Guest, call_log};
 
@@ -255,9 +256,8 @@ fn release(domain: &Domain, guest: Arc<Guest>, end: End) {
             domain.name()
         ));
     }
-    // SAFETY: barriers, and an invalidation of what stage 2 is for guests: no vCPU of this one is on a CPU, and its number and its
-    // memory may be another's from here on.
-    unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    // From here on its number may be another guest's, even if somebody still holds its memory.
+    forget_translations();
     let state = mem::replace(&mut *domain.state.lock(), State::Off(Past::Ended(end)));
     let rest = Arc::downgrade(&guest);
     // Not under the lock: there is much to give back.

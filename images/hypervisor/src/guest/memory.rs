@@ -74,10 +74,15 @@ impl Drop for Piece {
 
 impl Drop for GuestMemory {
     fn drop(&mut self) {
-        // Before a piece is another's, no CPU remembers that it was this guest's: the next guest may have the same number.
-        // SAFETY: an invalidation; no CPU walks the tables any more.
-        unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
+        // Before a piece is another's, no CPU remembers that it was this guest's.
+        forget_translations();
     }
+}
+
+/// Has all CPUs forget what they know of guests' addresses: what stage 2 makes of them, and what stage 1 and stage 2 make of them together.
+pub fn forget_translations() {
+    // SAFETY: barriers, and an invalidation: what is still in use is looked up again.
+    unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
 }
 
 /// The memory of a guest that does not run.
