@@ -12,9 +12,8 @@ use crate::{Booted, Stand};
 
 /// How long the kernel waits for CPUs here.
 pub const DEADLINE: Duration = Duration::from_secs(1);
-/// How much longer it may take until the end of a wait is noticed: QEMU, which runs one CPU at a time here, may just let one that hangs
-/// run for 100 ms.
-pub const SLACK: Duration = Duration::from_millis(110);
+/// How much longer it may take until the end of a wait is noticed.
+pub const SLACK: Duration = Duration::from_millis(10);
 /// The codes of PSCI, one that there is not among them, and the name of each in a report.
 pub const PSCI_CODES: [(i64, &str); 10] = [
     (-1, "NOT_SUPPORTED"),

@@ -44,5 +44,7 @@ pub fn sleep_for_ever() -> ! {
     let _masked = mask();
     loop {
         wait();
+        // An interrupt that is pending ends the wait at once, again and again. Who takes turns with this CPU is not to wait for it.
+        relax();
     }
 }
