@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use arguments::{
-    Files, arguments, guest_loader_command_line, hypervisor_command_line, kernel_command_line, machine_arguments,
+    Files, ONE_THREAD, arguments, guest_loader_command_line, hypervisor_command_line, kernel_command_line,
+    machine_arguments,
 };
 
 use crate::console::{Line, Splitter};

@@ -4,6 +4,7 @@ use reveille_cli::boot::{BootOptions, ImageFormat};
 use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::BuiltImage;
 use reveille_cli::payload_place::PayloadPlace;
+use reveille_cli::qemu::ONE_THREAD;
 use reveille_cli::report::{Outcome, Report};
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
@@ -110,7 +111,7 @@ fn handed_over(booted: &Booted, count: u32, level: u8, manner: &str) -> Result<(
 fn enter_at_once(stand: &Stand, mut options: BootOptions, level: u8) -> Result<(), String> {
     let count = options.cpus;
     options.format = Some(ImageFormat::Elf);
-    options.qemu_arguments.extend(["-machine".into(), "secure=on".into()]);
+    options.qemu_arguments.extend(["-machine", "secure=on"].into_iter().chain(ONE_THREAD).map(str::to_owned));
     let booted = boot(stand, stand.loader()?, &kernel(stand)?, options, "")?;
     says(&booted, "entered at EL3")?;
     handed_over(&booted, count, level, "spin-table")

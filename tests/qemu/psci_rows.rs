@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
+use reveille_cli::qemu::ONE_THREAD;
 use reveille_cli::report::Proof;
 use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
@@ -26,7 +27,7 @@ pub const TESTS: &[(&str, Test)] = &[
 /// Those that take long.
 pub const LONG_TESTS: &[(&str, Test)] = &[("psci_row_28_30000_cycles_on_our_firmware", |stand| {
     // Two CPUs that wait for each other all the time do so faster if they need not be scheduled by a host.
-    let qemu_arguments = ["-accel", "tcg,thread=single"].map(str::to_owned).to_vec();
+    let qemu_arguments = ONE_THREAD.map(str::to_owned).to_vec();
     // The firmware logs some 120,000 calls, which takes QEMU minutes.
     let timeout = Some(Duration::from_secs(1800));
     all_hold(stand, BootOptions { append: Some("cycles=30000".into()), qemu_arguments, timeout, ..ours(1) })

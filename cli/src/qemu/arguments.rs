@@ -12,8 +12,10 @@ use crate::machine::Firmware;
 
 /// CPUs in pens wait in WFE, since only SEV wakes them. QEMU turns that into a loop, which would keep the host's cores from the
 /// CPUs that work if each CPU had a thread.
-const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
+pub const ONE_THREAD: [&str; 2] = ["-accel", "tcg,thread=single"];
 
+/// How a boot loader of ours is told in which manner it hands CPUs over.
+const HAND_OVER_WORD: &str = "loader.handover=";
 /// Where a boot loader of ours finds what it is to start.
 const PAYLOAD: &str = "opt/reveille/";
 
@@ -116,9 +118,8 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     if let Some(devicetree) = devicetree {
         add(&["-dtb", &text(devicetree)]);
     }
-    let leaves_pens = options.hand_over == Some(HandOver::SpinTable);
     if machine.has_pens
-        || leaves_pens
+        || leaves_pens(options)
         || options.enable_method.has_pens()
         || devicetree.is_some_and(crate::devicetree::has_pens)
     {
@@ -126,6 +127,13 @@ pub fn arguments(options: &BootOptions, image: &BuiltImage, files: &Files) -> Ve
     }
     arguments.extend(options.qemu_arguments.iter().cloned());
     arguments
+}
+
+/// Whether a boot loader of ours is told to leave its CPUs in pens, by an option or, where it is booted as an image, in so many words.
+fn leaves_pens(options: &BootOptions) -> bool {
+    let word = format!("{HAND_OVER_WORD}{}", HandOver::SpinTable);
+    let is_told = |append: &str| append.split_whitespace().any(|each| each == word);
+    options.hand_over == Some(HandOver::SpinTable) || options.append.as_deref().is_some_and(is_told)
 }
 
 /// Whether the machine has semihosting, by which an image tells QEMU its status: not where there are guests, since QEMU would open the
@@ -157,7 +165,7 @@ fn loader_command_line(options: &BootOptions) -> String {
 /// What a boot loader is told that runs as a guest: to end the run is the hypervisor's affair.
 #[must_use]
 pub fn guest_loader_command_line(options: &BootOptions) -> String {
-    let manner = options.hand_over.map(|manner| format!("loader.handover={manner} "));
+    let manner = options.hand_over.map(|manner| format!("{HAND_OVER_WORD}{manner} "));
     format!("{}reveille.policy={}", manner.unwrap_or_default(), options.policy)
 }
 
@@ -279,6 +287,16 @@ mod tests {
         assert_eq!(pair(&arguments, "-accel"), Some("tcg,thread=single"));
         assert_eq!(pair(&arguments, "-dtb"), Some("raspi3b.dtb"));
         assert_eq!(values(&arguments, "-serial"), ["null", "stdio"]);
+    }
+
+    #[test]
+    fn a_loader_as_an_image_that_leaves_pens_runs_in_one_thread() {
+        let accelerator = |append: &str| {
+            let options = BootOptions { append: Some(append.into()), ..BootOptions::default() };
+            pair(&arguments(&options, &image(), &Files::default()), "-accel").map(str::to_owned)
+        };
+        assert_eq!(accelerator("loader.without=1 loader.handover=spin-table").as_deref(), Some("tcg,thread=single"));
+        assert_eq!(accelerator("loader.handover=off"), None);
     }
 
     #[test]
