@@ -172,6 +172,12 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// QEMU was asked for its machine's devicetree.
+    #[error("QEMU does not say what its machine has: {reason}")]
+    NoDevicetree {
+        /// Why.
+        reason: String,
+    },
     /// The machine cannot boot those stages.
     #[error("the machine {machine} cannot boot the stack {stack}")]
     NoStack {

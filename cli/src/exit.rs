@@ -88,6 +88,7 @@ impl From<&Error> for ExitStatus {
             | Error::GicCpuCount { .. }
             | Error::Devicetree { .. }
             | Error::Guests { .. }
+            | Error::NoDevicetree { .. }
             | Error::OutputPath { .. }
             | Error::ReportRead { .. }
             | Error::QemuRefused { .. }

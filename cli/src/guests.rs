@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use dtoolkit::fdt::Fdt;
@@ -234,6 +233,10 @@ fn problem(problem: String) -> Error {
     Error::Guests { problem }
 }
 
+fn read(file: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(file).map_err(|error| problem(format!("{}: {error}", file.display())))
+}
+
 /// Makes what QEMU is given for the guests of `options`, in `folder`. `image` is the hypervisor's, with what guest 0 runs.
 ///
 /// # Errors
@@ -274,8 +277,12 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
         });
     }
     let bytes = match &options.devicetree {
-        Some(given) => fs::read(given).map_err(|error| problem(format!("{}: {error}", given.display())))?,
-        None => machine_devicetree(host, options, folder)?,
+        Some(given) => read(given)?,
+        None => {
+            let machine = folder.join("machine.dtb");
+            qemu::dump_devicetree(&host.qemu, options, &machine)?;
+            read(&machine)?
+        }
     };
     let fdt = Fdt::new(&bytes).map_err(|error| problem(format!("the machine's devicetree: {error}")))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
@@ -298,21 +305,6 @@ fn guest_0(
     let words = launch::guest_command_line(options.stack.system(), options.append.as_deref());
     let kernel = image.guest.as_ref().unwrap_or(&image.flat).clone();
     Ok((kernel, options.initrd.as_ref().or(image.initrd.as_ref()).cloned(), words))
-}
-
-/// The devicetree that QEMU has for the machine.
-fn machine_devicetree(host: &Host, options: &BootOptions, folder: &Path) -> Result<Vec<u8>, Error> {
-    let file = folder.join("machine.dtb");
-    let mut command = Command::new(&host.qemu);
-    let [flag, machine, rest @ ..] = &qemu::machine_arguments(options)[..] else {
-        return Err(problem("the machine has no name".into()));
-    };
-    command.arg(flag).arg(format!("{machine},dumpdtb={}", file.display())).args(rest);
-    command.args(["-display", "none", "-nic", "none"]).stdin(Stdio::null());
-    let output = command.output().map_err(|error| problem(format!("{}: {error}", host.qemu.display())))?;
-    fs::read(&file).map_err(|_| {
-        problem(format!("QEMU does not say what its machine has: {}", String::from_utf8_lossy(&output.stderr).trim()))
-    })
 }
 
 #[cfg(test)]

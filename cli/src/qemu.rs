@@ -1,6 +1,7 @@
-//! Runs QEMU: one run of it with a time limit; [`arguments`] is what it is told.
+//! Runs QEMU: one run of it with a time limit; [`arguments`] is what it is told, [`dump_devicetree`] what its machine has.
 
 mod arguments;
+mod devicetree;
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -14,6 +15,7 @@ pub use arguments::{
     Files, ONE_THREAD, arguments, guest_loader_command_line, hypervisor_command_line, kernel_command_line,
     machine_arguments,
 };
+pub use devicetree::dump_devicetree;
 
 use crate::console::{Line, Splitter};
 use crate::error::Error;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use dtoolkit::model::{DeviceTree, DeviceTreeNode};
 use reveille_cli::boot::BootOptions;
+use reveille_cli::qemu::dump_devicetree;
 use reveille_cli::report::Outcome;
 use reveille_system_tests::devicetree::{self, cpu, cpu_names, node, set};
 use reveille_system_tests::stub::Stub;
@@ -193,6 +194,7 @@ fn topology(stand: &Stand) -> Result<(), String> {
 
 fn as_written(stand: &Stand) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let file = devicetree::dump_of_virt(stand.qemu(), 5, folder.path())?;
+    let file = folder.path().join("virt.dtb");
+    dump_devicetree(stand.qemu(), &cpus(5), &file).map_err(|error| error.to_string())?;
     stand.boot(&BootOptions { devicetree: Some(file), ..cpus(5) })?.expect_all_online(5).map(|_| ())
 }

@@ -1,34 +1,23 @@
 //! Devicetrees that no sound machine has: QEMU's own, changed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use dtoolkit::{Node, Property};
+use reveille_cli::boot::BootOptions;
+use reveille_cli::qemu::dump_devicetree;
 
-/// Has QEMU write the devicetree of its `virt` machine with `cpus` CPUs, entered at EL1, to a file in `folder`.
-///
-/// # Errors
-/// QEMU does not make one.
-pub fn dump_of_virt(qemu: &Path, cpus: u32, folder: &Path) -> Result<PathBuf, String> {
-    let file = folder.join("virt.dtb");
-    let machine = format!("virt,gic-version=3,dumpdtb={}", file.display());
-    let output = Command::new(qemu)
-        .args(["-machine", &machine, "-cpu", "cortex-a57", "-smp", &cpus.to_string(), "-m", "512M"])
-        .args(["-display", "none", "-nic", "none"])
-        .output()
-        .map_err(|error| error.to_string())?;
-    if file.exists() { Ok(file) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-}
-
-/// That devicetree, to be changed.
+/// The devicetree of QEMU's `virt` machine with `cpus` CPUs, entered at EL1, to be changed.
 ///
 /// # Errors
 /// QEMU does not make one.
 pub fn of_virt(qemu: &Path, cpus: u32) -> Result<DeviceTree, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let bytes = std::fs::read(dump_of_virt(qemu, cpus, folder.path())?).map_err(|error| error.to_string())?;
+    let file = folder.path().join("virt.dtb");
+    let options = BootOptions { cpus, ..BootOptions::default() };
+    dump_devicetree(qemu, &options, &file).map_err(|error| error.to_string())?;
+    let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
     let fdt = Fdt::new(&bytes).map_err(|error| error.to_string())?;
     Ok(DeviceTree::from_fdt(&fdt))
 }
