@@ -31,7 +31,7 @@ use crate::virt;
 use context::{Context, write_register};
 use enter::forget_translations;
 use enter::{Exception, Registers};
-use exit::Syndrome;
+use exit::{AtOnce, Syndrome};
 
 /// What a CPU may have in its registers of a vCPU that does not run just now. Until these are saved the vCPU's thread stays on that CPU.
 struct Loadable {
@@ -84,6 +84,14 @@ enum Stopped {
     Off,
     /// Its guest ends.
     GuestEnds,
+}
+
+/// Why the guest's turn is over.
+enum Exit {
+    /// For something that is done.
+    Done,
+    /// For something that is to be done.
+    Of(Exception),
 }
 
 /// A vCPU, as its thread has it.
@@ -151,16 +159,17 @@ impl Vcpu {
         }
     }
 
-    /// Runs the guest once, until it comes out, and does what it came out for.
+    /// Runs the guest until it comes out for more than can be done at once, and does that.
     fn take_turn(&mut self) -> Option<Stopped> {
         let masked = interrupts::mask();
         self.load();
-        let Some(exception) = self.enter() else { return Some(Stopped::GuestEnds) };
-        let after = match exception {
+        let Some(exit) = self.enter() else { return Some(Stopped::GuestEnds) };
+        let after = match exit {
+            Exit::Done => exit::After::Nothing,
             // It comes in when interrupts are no longer masked.
-            Exception::Interrupt => exit::After::Nothing,
-            Exception::Synchronous => self.handle(&Syndrome::read()),
-            Exception::SystemError => {
+            Exit::Of(Exception::Interrupt) => exit::After::Nothing,
+            Exit::Of(Exception::Synchronous) => self.handle(&Syndrome::read()),
+            Exit::Of(Exception::SystemError) => {
                 self.guest().crash(format_args!("an SError of the machine at {:#x}", self.registers.pc));
                 exit::After::Nothing
             }
@@ -185,7 +194,7 @@ impl Vcpu {
     }
 
     /// Runs the guest until something ends its turn; `None` if it is not to run any more. Interrupts are masked, the vCPU is loaded.
-    fn enter(&mut self) -> Option<Exception> {
+    fn enter(&mut self) -> Option<Exit> {
         let (index, count) = (self.index(), list_registers::count());
         let mut interrupts = [0; list_registers::MOST];
         let interrupts = &mut interrupts[..count];
@@ -195,25 +204,38 @@ impl Vcpu {
             self.guest().set_in_guest(index, None);
             return None;
         }
+        let (timer_level, vmcr) = (timer::level(), list_registers::vmcr());
         let hcr = {
             let mut vgic = self.guest().vgic();
             // It concerns nobody but this vCPU.
-            let _ = vgic.set_ppi(index, timer::INTERRUPT, timer::level());
-            vgic.fill(index, list_registers::vmcr(), interrupts)
+            let _ = vgic.set_ppi(index, timer::INTERRUPT, timer_level);
+            vgic.fill(index, vmcr, interrupts)
         };
         let used = interrupts.iter().take_while(|&&interrupt| interrupt != 0).count();
         let interrupts = &mut interrupts[..used];
         list_registers::load(interrupts, hcr);
-        virt::trap_waits(thread::others_are_ready());
-        // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
-        let exception = unsafe { enter::enter(&mut self.registers) };
+        virt::activate_traps(thread::others_are_ready());
+        let exit = loop {
+            // SAFETY: interrupts are masked and the context is loaded, with the guest's own stage 2.
+            let exception = unsafe { enter::enter(&mut self.registers) };
+            if exception != Exception::Synchronous {
+                break Exit::Of(exception);
+            }
+            // Whoever wants something else of this vCPU does not wait for the end of this: an interrupt brings it out.
+            match self.handle_at_once(&Syndrome::read()) {
+                AtOnce::GoesOn => {}
+                AtOnce::ComesOut => break Exit::Done,
+                AtOnce::Not => break Exit::Of(exception),
+            }
+        };
+        virt::deactivate_traps();
         self.guest().set_in_guest(index, None);
         let hcr = list_registers::save(interrupts);
         if !interrupts.is_empty() {
             let concerned = self.guest().vgic().sync(index, interrupts, hcr);
             self.guest().wake_all(&concerned);
         }
-        Some(exception)
+        Some(exit)
     }
 
     /// Has this CPU have the vCPU's context. Interrupts are masked.
@@ -252,8 +274,9 @@ impl Vcpu {
 
     /// Whether the loaded vCPU has an interrupt to take, now that its timer was looked at. Interrupts are masked.
     fn has_interrupt(&self) -> bool {
+        let (timer_level, vmcr) = (timer::level(), list_registers::vmcr());
         let mut vgic = self.guest().vgic();
-        let _ = vgic.set_ppi(self.index(), timer::INTERRUPT, timer::level());
-        vgic.has_deliverable(self.index(), list_registers::vmcr())
+        let _ = vgic.set_ppi(self.index(), timer::INTERRUPT, timer_level);
+        vgic.has_deliverable(self.index(), vmcr)
     }
 }

@@ -18,7 +18,7 @@ use crate::vcpu::{enter, list_registers};
 /// The private interrupt by which the virtual CPU interface asks for attention (the architecture's recommendation).
 const MAINTENANCE: u32 = 25;
 
-/// HCR_EL2 outside guests; inside them TGE is 0. What changes translation is the same in both, so that no TLB has to forget.
+/// HCR_EL2 outside guests; for them TGE is 0. What changes translation is the same in both, so that no TLB has to forget.
 const HCR: u64 =
     VM | SWIO | PTW | FMO | IMO | AMO | FB | BSU_INNER | TID3 | TSC | TIDCP | TACR | TGE | RW | E2H | TLOR | TERR;
 /// Stage 2 translates.
@@ -144,13 +144,18 @@ pub fn tear_down_one() {
     }
 }
 
-/// Has WFI and WFE come out of the guest that this CPU runs next, or not: they are to where another thread could use the time.
-pub fn trap_waits(wanted: bool) {
-    let hcr = read_register!("hcr_el2");
-    let new = if wanted { hcr | TWI | TWE } else { hcr & !(TWI | TWE) };
-    if new != hcr {
-        write_register!("hcr_el2", new);
-    }
+/// Has this CPU, which masks interrupts, be one for guests. WFI and WFE come out of the guest if `waits` says so: where another thread could
+/// use the time. The hypervisor itself goes on as before, but that what it invalidates is the guest's (Linux's `__activate_traps`).
+pub fn activate_traps(waits: bool) {
+    let waits = if waits { TWI | TWE } else { 0 };
+    write_register!("hcr_el2", HCR & !TGE | waits);
+}
+
+/// Has it be one of the hypervisor alone again.
+pub fn deactivate_traps() {
+    write_register!("hcr_el2", HCR);
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("isb", options(nostack, preserves_flags)) };
 }
 
 /// The CPUs that run guests, the boot CPU first.

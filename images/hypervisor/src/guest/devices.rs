@@ -41,8 +41,8 @@ pub struct Access {
 }
 
 impl Guest {
-    /// Does it: what was read, or 0. `None` if nothing is there.
-    pub fn access(&self, access: &Access) -> Option<u64> {
+    /// Does an access to the interrupt controller: what was read, or 0. `None` if it is to something else.
+    pub fn access_interrupt_controller(&self, access: &Access) -> Option<u64> {
         let &Access { address, size, write } = access;
         let within = |start: u64, length: u64| address.checked_sub(start).filter(|&offset| offset < length);
         if let Some(offset) = within(DISTRIBUTOR, DISTRIBUTOR_SIZE) {
@@ -53,25 +53,24 @@ impl Guest {
             let Some(value) = write else { return Some(self.vgic().read_redistributors(offset, size)) };
             let concerned = self.vgic().write_redistributors(offset, size, value);
             self.wake_all(&concerned);
-        } else if let Some(offset) = within(UART.address, UART_SIZE) {
-            return Some(self.access_uart(offset, write));
         } else {
             return None;
         }
         Some(0)
     }
 
-    fn access_uart(&self, offset: u64, write: Option<u64>) -> u64 {
+    /// Does an access to the UART: what was read, or 0, and whether its interrupt has changed. `None` if it is to something else.
+    pub fn access_uart(&self, access: &Access) -> Option<(u64, bool)> {
+        let offset = access.address.checked_sub(UART.address).filter(|&offset| offset < UART_SIZE)?;
         let mut uart = self.uart.lock();
-        let value = match write {
+        let value = match access.write {
             None => uart.read(offset),
             Some(value) => {
                 uart.write(offset, value).inspect(|&byte| output::print(self.number, byte));
                 0
             }
         };
-        self.show_uart_interrupt(&uart);
-        value
+        Some((value, self.show_uart_interrupt(&uart)))
     }
 
     /// Something is typed for this guest. What it does not take is lost.
@@ -81,13 +80,14 @@ impl Guest {
         self.show_uart_interrupt(&uart);
     }
 
-    /// With the UART's lock held: levels come in the order in which they were.
-    fn show_uart_interrupt(&self, uart: &Vpl011) {
+    /// With the UART's lock held: levels come in the order in which they were. Whether there is another than before.
+    fn show_uart_interrupt(&self, uart: &Vpl011) -> bool {
         let level = uart.interrupt();
         if self.uart_interrupt.swap(level, Ordering::Relaxed) == level {
-            return;
+            return false;
         }
         let concerned = self.vgic().set_spi(UART.intid, level);
         self.wake_all(&concerned);
+        true
     }
 }

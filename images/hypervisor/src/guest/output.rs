@@ -85,14 +85,13 @@ pub fn end_typed() {
 
 /// A guest prints `byte`.
 pub fn print(guest: usize, byte: u8) {
-    let mut output = OUTPUT.lock();
-    output.since = timer::ticks();
     if !are_several() {
-        drop(output);
         print_alone(guest, byte);
         return;
     }
-    let since = output.since;
+    let since = timer::ticks();
+    let mut output = OUTPUT.lock();
+    output.since = since;
     let line = output.line(guest);
     match byte {
         b'\r' => return,
@@ -112,7 +111,9 @@ pub fn print(guest: usize, byte: u8) {
 /// The guest that is alone prints `byte`.
 fn print_alone(guest: usize, byte: u8) {
     {
+        let since = timer::ticks();
         let mut output = OUTPUT.lock();
+        output.since = since;
         output.open(guest);
         console::print_bytes(&[byte]);
         if byte == b'\n' {

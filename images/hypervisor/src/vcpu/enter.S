@@ -3,7 +3,7 @@
 // enter_guest
 //   entry: EL2 with E2H, interrupts masked, x0 = the guest's registers (enter::Registers); what else is the vCPU's is loaded.
 //   exit:  to the caller, x0 = which vector of a lower level (0 to 3: synchronous, IRQ, FIQ, SError), interrupts masked.
-//   HCR_EL2.TGE is 0 in between. TPIDR_EL1 is the guest's there, and the image's outside.
+//   TPIDR_EL1 is the guest's in between, and the image's outside. HCR_EL2.TGE is 0 (virt::activate_traps).
 //
 // guest_vectors: the runtime's, but that exceptions from lower levels come out of enter_guest.
 
@@ -22,15 +22,11 @@ enter_guest:
 	mrs	x1, tpidr_el1
 	stp	x0, x1, [sp, #96]
 
-	mrs	x1, hcr_el2
-	bic	x1, x1, #(1 << 27)	// TGE
-	msr	hcr_el2, x1
 	ldp	x1, x2, [x0, #{PC}]
 	ldr	x3, [x0, #{THREAD_POINTER}]
 	msr	elr_el2, x1
 	msr	spsr_el2, x2
 	msr	tpidr_el1, x3
-	isb
 
 	ldp	x2, x3, [x0, #16]
 	ldp	x4, x5, [x0, #32]
@@ -76,10 +72,6 @@ leave_guest:
 	stp	x2, x3, [x1, #{PC}]
 	str	x4, [x1, #{THREAD_POINTER}]
 
-	mrs	x2, hcr_el2
-	orr	x2, x2, #(1 << 27)	// TGE
-	msr	hcr_el2, x2
-	isb
 	ldr	x2, [sp, #104]
 	msr	tpidr_el1, x2
 	ldp	x21, x22, [sp, #16]

@@ -45,7 +45,7 @@ unsafe extern "C" {
 /// Runs the guest until something ends its turn.
 ///
 /// # Safety
-/// Interrupts are masked; everything else of the vCPU is loaded on this CPU, and stage 2 maps what is the guest's alone.
+/// Interrupts are masked, and this CPU is one for guests (`virt::activate_traps`); everything else of the vCPU is loaded on this CPU, and stage 2 maps what is the guest's alone.
 pub unsafe fn enter(registers: &mut Registers) -> Exception {
     // SAFETY: the caller's.
     match unsafe { enter_guest(registers) } {

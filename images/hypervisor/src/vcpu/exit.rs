@@ -65,6 +65,23 @@ pub enum After {
     Access(GuestAccess),
 }
 
+/// What becomes of something that the guest came out for, before anything else is done.
+pub enum AtOnce {
+    /// It is done, and the guest goes on.
+    GoesOn,
+    /// It is done, and this vCPU may have another interrupt.
+    ComesOut,
+    /// It takes more than that.
+    Not,
+}
+
+impl AtOnce {
+    /// Done, with what changed for this vCPU's interrupts.
+    pub const fn done(concerns_itself: bool) -> Self {
+        if concerns_itself { Self::ComesOut } else { Self::GoesOn }
+    }
+}
+
 /// An access of the guest's, and the register that it is to or from.
 pub struct GuestAccess {
     access: Access,
@@ -80,6 +97,22 @@ pub struct GuestAccess {
 const ZERO_REGISTER: usize = 31;
 
 impl Vcpu {
+    /// Does what takes no more than the guest's registers and a lock. Linux comes out for little else while it boots: id registers (it asks
+    /// 50,000 times whether there are random numbers), its console, and interrupts to its other vCPUs. Interrupts are masked; the vCPU's
+    /// own are in the list registers.
+    pub(super) fn handle_at_once(&mut self, syndrome: &Syndrome) -> AtOnce {
+        match syndrome.class() {
+            class::SYSTEM_REGISTER => self.access_system_register_at_once(syndrome),
+            class::DATA_ABORT => {
+                let Some(access) = self.decode(syndrome) else { return AtOnce::Not };
+                let Some((value, concerned)) = self.guest().access_uart(&access.access) else { return AtOnce::Not };
+                self.finish(&access, value);
+                AtOnce::done(concerned)
+            }
+            _ => AtOnce::Not,
+        }
+    }
+
     /// Does what needs the vCPU loaded. Interrupts are masked, and have been since the guest came out.
     pub(super) fn handle(&mut self, syndrome: &Syndrome) -> After {
         match syndrome.class() {
@@ -157,21 +190,24 @@ impl Vcpu {
         Some(GuestAccess { access, register, signed, wide, syndrome: *syndrome })
     }
 
-    /// Has the guest's devices do it.
+    /// Has the guest's interrupt controller do it: nothing else is there.
     pub(super) fn access(&mut self, access: &GuestAccess) {
-        match self.guest().access(&access.access) {
-            Some(value) => {
-                if access.access.write.is_none() {
-                    self.set_register(access.register, access.extend(value));
-                }
-                self.skip();
-            }
+        match self.guest().access_interrupt_controller(&access.access) {
+            Some(value) => self.finish(access, value),
             None => {
                 let _masked = interrupts::mask();
                 self.load();
                 self.inject_abort(Abort::Data, access.syndrome.far);
             }
         }
+    }
+
+    /// The guest's devices have done it; `value` is what was read.
+    fn finish(&mut self, access: &GuestAccess, value: u64) {
+        if access.access.write.is_none() {
+            self.set_register(access.register, access.extend(value));
+        }
+        self.skip();
     }
 
     /// Answers the call that is in X0 to X3.

@@ -5,7 +5,7 @@ use vgic::SgiGroup;
 
 use super::Vcpu;
 use super::context::read_register;
-use super::exit::Syndrome;
+use super::exit::{AtOnce, Syndrome};
 
 /// A system register by op0, op1, CRn, CRm, op2.
 type Encoding = (u64, u64, u64, u64, u64);
@@ -22,7 +22,27 @@ const fn encoding(esr: u64) -> Encoding {
 }
 
 impl Vcpu {
-    /// The guest reads or writes one. Interrupts are masked, the vCPU is loaded.
+    /// Does it if the guest reads an id register, or sends an interrupt. Interrupts are masked.
+    pub(super) fn access_system_register_at_once(&mut self, syndrome: &Syndrome) -> AtOnce {
+        let register = (syndrome.esr >> 5 & 0x1f) as usize;
+        let concerns_itself = match (encoding(syndrome.esr), syndrome.esr & 1 != 0) {
+            ((3, 0, 0, crm @ 1..=7, op2), true) => {
+                self.set_register(register, read_id(crm, op2) & !hidden(crm, op2));
+                false
+            }
+            (ICC_SGI1R, false) => {
+                let guest = self.guest();
+                let concerned = guest.vgic().send_sgi(self.index(), SgiGroup::Group1, self.register(register));
+                guest.wake_all(&concerned);
+                concerned.contains(self.index())
+            }
+            _ => return AtOnce::Not,
+        };
+        self.skip();
+        AtOnce::done(concerns_itself)
+    }
+
+    /// The guest reads or writes another. Interrupts are masked, the vCPU is loaded.
     pub(super) fn access_system_register(&mut self, syndrome: &Syndrome) {
         let register = (syndrome.esr >> 5 & 0x1f) as usize;
         let done = if syndrome.esr & 1 != 0 {
@@ -41,7 +61,6 @@ impl Vcpu {
     fn write_system_register(&self, encoding: Encoding, value: u64) -> bool {
         let guest = self.guest();
         let concerned = match encoding {
-            ICC_SGI1R => guest.vgic().send_sgi(self.index(), SgiGroup::Group1, value),
             ICC_SGI0R => guest.vgic().send_sgi(self.index(), SgiGroup::Group0, value),
             ICC_DIR => guest.vgic().deactivate(self.index(), value as u32 & 0xff_ffff),
             // For another security state, which there is none of.
@@ -67,13 +86,12 @@ const fn is_performance_monitor((op0, op1, crn, crm, _): Encoding) -> bool {
     op0 == 3 && (crn == 9 && (op1 == 0 && crm == 14 || op1 == 3 && crm >= 12) || crn == 14 && op1 == 3 && crm >= 8)
 }
 
-/// What the guest reads.
+/// What the guest reads, but for id registers.
 fn read(encoding: Encoding) -> Option<u64> {
     /// There is an OS lock, which is open.
     const OS_LOCK: u64 = 1 << 3;
     match encoding {
         OSLSR => Some(OS_LOCK),
-        (3, 0, 0, crm @ 1..=7, op2) => Some(read_id(crm, op2) & !hidden(crm, op2)),
         encoding => is_inert(encoding).then_some(0),
     }
 }
