@@ -13,7 +13,7 @@ pub const TESTS: &[(&str, Test)] =
 
 /// Those that take long.
 pub const LONG_TESTS: &[(&str, Test)] = &[
-    ("what_a_guests_calls_and_interrupts_cost_keeps_to_its_budget", guest),
+    ("what_a_guests_calls_reads_and_interrupts_cost_keeps_to_its_budget", guest),
     ("what_the_firmware_costs_and_64_slow_cpus_take_two_delays", firmware),
     ("instructions_a_cpu_are_flat_from_16_to_512", |stand| budgets(stand, "virt", &[16, 128, 512], BUDGETS)),
     ("malta_instructions_a_cpu_keep_to_their_budget", |stand| {
@@ -55,15 +55,20 @@ fn counts(bench: &Bench, subject: &str) -> Vec<f64> {
 
 /// Both are exact for one build of the image; the budgets leave room for another compiler.
 fn guest(stand: &Stand) -> Result<(), String> {
-    const BUDGETS: Calls = Calls { name: "budget", version: 1000.0, interrupt: 3700.0, first: 4200.0 };
+    const BUDGETS: Calls = Calls { name: "budget", version: 1000.0, id: 160.0, interrupt: 3200.0, first: 4200.0 };
     let calls = calls::count(stand.host()).map_err(|error| error.to_string())?;
     let guest = calls.last().ok_or("a guest of ours should be the last")?;
     let bare = calls.first().ok_or("bare should be the first")?;
-    let kept = [(guest.version, BUDGETS.version), (guest.interrupt, BUDGETS.interrupt), (guest.first, BUDGETS.first)];
+    let kept = [
+        (guest.version, BUDGETS.version),
+        (guest.id, BUDGETS.id),
+        (guest.interrupt, BUDGETS.interrupt),
+        (guest.first, BUDGETS.first),
+    ];
     if kept.iter().any(|(count, budget)| count > budget) {
         return Err(format!("a guest's calls or interrupts cost too much: {guest:?}, where {BUDGETS:?}"));
     }
-    if bare.version >= guest.version || bare.interrupt >= guest.interrupt {
+    if bare.version >= guest.version || bare.id >= guest.id || bare.interrupt >= guest.interrupt {
         return Err(format!("what the hypervisor does should be counted: {calls:?}"));
     }
     Ok(())

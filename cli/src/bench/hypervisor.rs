@@ -157,7 +157,11 @@ pub fn draw(bench: &HypervisorBench, width: usize) -> String {
     push_table(&mut text, &header, &rows);
     text.push('\n');
     let rows: Vec<Vec<String>> = bench.calls.iter().map(call_cells).collect();
-    push_table(&mut text, &["instructions", "PSCI_VERSION", "interrupt", "CPU_ON to first instruction"], &rows);
+    push_table(
+        &mut text,
+        &["instructions", "PSCI_VERSION", "id register", "interrupt", "CPU_ON to first instruction"],
+        &rows,
+    );
     let ran = format!(
         "{}, from its first instruction to the first of its init, by its own virtual counter; {} runs of each in turns, on {}. \
          Instructions are those of all CPUs together (-icount shift=0), a nanosecond of idle time being one, and two runs count the same. Xen \
@@ -186,7 +190,7 @@ fn cells(row: &Row, first: Option<&Row>) -> Vec<String> {
 
 fn call_cells(calls: &Calls) -> Vec<String> {
     let count = |count: f64| format!("{count:.0}");
-    vec![calls.name.to_owned(), count(calls.version), count(calls.interrupt), count(calls.first)]
+    vec![calls.name.to_owned(), count(calls.version), count(calls.id), count(calls.interrupt), count(calls.first)]
 }
 
 #[cfg(test)]
@@ -209,7 +213,7 @@ mod tests {
                 row("bare", [Some(1_000_000_000), Some(2_000_000_000)], 4_000_000),
                 row("ours", [Some(1_100_000_000), None], 5_000_000),
             ],
-            calls: vec![Calls { name: "guest", version: 512.4, interrupt: 1000.0, first: 99.0 }],
+            calls: vec![Calls { name: "guest", version: 512.4, id: 2.0, interrupt: 1000.0, first: 99.0 }],
         };
         let text = draw(&bench, 100);
         let ours = text.lines().find(|line| line.starts_with("| ours ")).unwrap();

@@ -96,6 +96,21 @@ yardstick_call_version:
 	str	x8, [x10, #8]
 	ret
 
+// yardstick_read_id(x0 = how often, x1 = where to store the times before and after)
+//   Reads ID_AA64ISAR0_EL1. An ordinary function.
+.global yardstick_read_id
+yardstick_read_id:
+	isb
+	mrs	x8, cntvct_el0
+	str	x8, [x1]
+1:	mrs	x9, id_aa64isar0_el1
+	subs	x0, x0, #1
+	b.ne	1b
+	isb
+	mrs	x8, cntvct_el0
+	str	x8, [x1, #8]
+	ret
+
 // The online floor: MMU, redistributor (x0 = its address), CPU interface and timer are on before it counts itself in. What it
 // takes them from lies in the block of registers.
 .global yardstick_online_entry

@@ -36,10 +36,11 @@ unsafe extern "C" {
     fn yardstick_online_entry();
     fn yardstick_first_entry();
     fn yardstick_call_version(count: u64, conduit: u64, times: *mut [u64; 2]);
+    fn yardstick_read_id(count: u64, times: *mut [u64; 2]);
 }
 
-/// How often PSCI_VERSION is called.
-const CALLS: u64 = 1000;
+/// How often PSCI_VERSION is called, and an id register read.
+const TIMES: u64 = 1000;
 /// The counter at a CPU's first instruction.
 static FIRST: AtomicU64 = AtomicU64::new(0);
 
@@ -103,10 +104,18 @@ pub fn first(psci: &PsciNode, topology: &Topology) -> Phase {
     Phase { last_arrival: FIRST.load(Ordering::Acquire), ..phase }
 }
 
-/// PSCI_VERSION, [`CALLS`] times.
+/// PSCI_VERSION, [`TIMES`] times.
 pub fn version(psci: &PsciNode) -> Phase {
     let mut times = [0; 2];
     // SAFETY: an ordinary function, and a call that changes nothing.
-    unsafe { yardstick_call_version(CALLS, u64::from(psci.conduit == Conduit::Hvc), &raw mut times) };
+    unsafe { yardstick_call_version(TIMES, u64::from(psci.conduit == Conduit::Hvc), &raw mut times) };
+    Phase { first_kick: times[0], last_arrival: times[1] }
+}
+
+/// An id register, [`TIMES`] times.
+pub fn id() -> Phase {
+    let mut times = [0; 2];
+    // SAFETY: an ordinary function.
+    unsafe { yardstick_read_id(TIMES, &raw mut times) };
     Phase { first_kick: times[0], last_arrival: times[1] }
 }

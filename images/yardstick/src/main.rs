@@ -5,6 +5,7 @@
 //! - `library`: the library with an empty step table and no trace ([`library`]);
 //! - `first`: one CPU, from CPU_ON to its first instruction;
 //! - `version`: PSCI_VERSION, a thousand times;
+//! - `id`: an id register, a thousand times;
 //! - `ipi`: an interrupt to another CPU until it is handled, a thousand times ([`interrupt`]).
 //!
 //! The report has the CPUs and the time from the first kick to the last CPU, like the kernel's.
@@ -58,8 +59,9 @@ fn run(arguments: &BootArguments) -> Result<(), &'static str> {
         Some("library") => library::bring_up(&psci, topology)?,
         Some("first") => floor::first(&psci, topology),
         Some("version") => floor::version(&psci),
+        Some("id") => floor::id(),
         Some("ipi") => interrupt::send(&fdt, &psci, topology)?,
-        _ => return Err("yardstick= must be bare, online, library, first, version or ipi"),
+        _ => return Err("yardstick= must be bare, online, library, first, version, id or ipi"),
     };
     let nanoseconds = clock::instant_of(phase.last_arrival).nanos_since(clock::instant_of(phase.first_kick));
     report::all_online(nanoseconds, true);

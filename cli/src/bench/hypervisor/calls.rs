@@ -1,4 +1,4 @@
-//! What a guest's calls and interrupts cost, in instructions, beside what they cost without a hypervisor.
+//! What a guest's calls, interrupts and reads that trap cost, in instructions, beside what they cost without a hypervisor.
 
 use serde::Serialize;
 
@@ -18,13 +18,15 @@ const TIMES: f64 = 1000.0;
 const COUNTED: [&str; 2] = ["-icount", "shift=0"];
 const COUNTER: &str = "cortex-a76,cntfrq=1000000000";
 
-/// What calls cost a system on two CPUs.
+/// What calls, interrupts and what traps cost a system on two CPUs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Calls {
     /// Who answers.
     pub name: &'static str,
     /// Instructions of a call of PSCI_VERSION, with the loop around it, which has three beside the call.
     pub version: f64,
+    /// Instructions of reading an id register, with the loop around it, which has two beside that.
+    pub id: f64,
     /// Instructions from an SGI on one CPU to its end on the other, of both CPUs together.
     pub interrupt: f64,
     /// Instructions from CPU_ON to the first one of the CPU, of both CPUs together.
@@ -48,7 +50,8 @@ pub fn count(host: &Host) -> Result<Vec<Calls>, Error> {
     let count = |(name, stack, image): (&'static str, &str, BuiltImage)| {
         let Ok(stack) = stack.parse::<Stack>();
         let phase = |phase| phase_of(host, &stack, &image, phase);
-        Ok(Calls { name, version: phase("version")? / TIMES, interrupt: phase("ipi")? / TIMES, first: phase("first")? })
+        let each = |name| phase(name).map(|instructions| instructions / TIMES);
+        Ok(Calls { name, version: each("version")?, id: each("id")?, interrupt: each("ipi")?, first: phase("first")? })
     };
     systems.into_iter().map(count).collect()
 }
