@@ -8,6 +8,7 @@ use reveille_cli::foreign::text::Said;
 use reveille_cli::guests::Guest0;
 use reveille_cli::hand_over::HandOver;
 use reveille_cli::image::{self, BuiltImage};
+use reveille_cli::qemu::ONE_THREAD;
 use reveille_cli::report::{End, Report};
 use reveille_cli::stack::Stack;
 use reveille_cli::verdict::Verdict;
@@ -238,7 +239,7 @@ fn without_psci(stand: &Stand) -> Result<(), String> {
     let payload = Payload::new(&hypervisor.flat, "reveille.exit=semihosting reveille.timeout_ms=10000")?;
     let payload = payload.with_part("module", &stand.image().flat, "")?;
     let mut qemu_arguments = payload.arguments(|_| ())?;
-    qemu_arguments.extend(["-machine", "secure=on", "-m", "1G"].map(str::to_owned));
+    qemu_arguments.extend(["-machine", "secure=on", "-m", "1G"].into_iter().chain(ONE_THREAD).map(str::to_owned));
     let options = BootOptions {
         entry_level: Some(2),
         cpu_model: Some("cortex-a76".into()),
