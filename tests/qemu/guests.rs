@@ -18,6 +18,7 @@ use crate::Test;
 pub const TESTS: &[(&str, Test)] = &[
     ("guests_start_and_stop_again_and_again_with_memory_zeroed_and_none_lost", start_and_stop),
     ("guests_get_what_is_typed_by_turns_and_the_hypervisor_too", input),
+    ("guests_go_on_while_the_console_takes_a_cpu_off_and_on", cpus_come_and_go),
     ("guests_that_cannot_be_served_are_refused_and_the_others_run", refused),
     ("guests_that_reset_themselves_are_started_again_but_not_for_ever", resets),
 ];
@@ -137,6 +138,45 @@ fn input(stand: &Stand) -> Result<(), String> {
     ]);
     let options = beside_echo(folder.path(), vec![guest(&echo, 2), guest(&off, 1)])?;
     let booted = talk(stand, &options, turns)?;
+    booted.expect(booted.0.verdict == Verdict::AllOnline, "the run should end well")
+}
+
+/// Guest 1 has a vCPU that listens and one that never yields; guest 2 has one that is bound, for which its CPU stays.
+fn cpus_come_and_go(stand: &Stand) -> Result<(), String> {
+    let folder = folder()?;
+    let listens = Stub::default().store(LOOP, 0x1400_0000).start_cpu(1, LOOP, 0).print("here\n").echo();
+    let sleeps = Stub::default().print("here\n").sleep().write(folder.path(), "sleeps.Image")?;
+    let bound = GuestSpec { pins: vec![1], ..guest(&sleeps, 1) };
+    let guests = vec![guest(&listens.write(folder.path(), "listens.Image")?, 2), bound];
+    let answers: &[(&str, &str)] = &[
+        ("cpu", "cpu what? list, on or off"),
+        ("cpu frobnicate", "there is no command 'cpu frobnicate'; help lists them"),
+        ("cpu off", "cpu off takes the number of a CPU"),
+        ("cpu off 7", "there is no CPU 7; there is CPU 0-1"),
+        ("cpu off 0", "CPU 0: it cannot be taken down: cpu_can_disable: it is the boot CPU"),
+        ("cpu off 1", "CPU 1: the teardown of sched:active failed (error -16); it is at sched:active"),
+        ("guest stop 2", "Guest 2 (guest2) is off after "),
+        ("cpu off 1", "CPU 1 is at offline (state 0) after "),
+        ("cpu off 1", "CPU 1: it is at offline already"),
+        ("guest vcpus 1", "    1     1  …    0  …ms"),
+        ("cpu list", "  1  0x1          yes       yes      -       -       offline"),
+        ("cpu on 1", "CPU 1 is at sched:active (state 10) after "),
+    ];
+    let mut turns = vec![
+        Turn::after_all(["(d1) here", "(d2) here"].map(String::from), switch()),
+        Turn::new("*** Input to guest 1 (guest1)", switch()),
+        Turn::new("*** Input to guest 2 (guest2)", switch()),
+        Turn::new("*** Input to the hypervisor", answers[0].0),
+    ];
+    turns.extend(answers.windows(2).map(|pair| Turn::new(pair[0].1, pair[1].0)));
+    turns.extend([
+        Turn::new(answers[answers.len() - 1].1, switch()),
+        Turn::new("*** Input to guest 0 (guest0)", switch()),
+        Turn::new("*** Input to guest 1 (guest1)", "still here"),
+        Turn::new("(d1) still here", switch()),
+        Turn::new("*** Input to the hypervisor", "exit"),
+    ]);
+    let booted = talk(stand, &beside_echo(folder.path(), guests)?, turns)?;
     booted.expect(booted.0.verdict == Verdict::AllOnline, "the run should end well")
 }
 

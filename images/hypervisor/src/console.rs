@@ -12,11 +12,12 @@ use core::mem;
 use command::Command;
 use dtoolkit::fdt::Fdt;
 use reveille::CpuIndex;
-use reveille_runtime::console::{self, Line, Typed};
+use reveille_runtime::console::{self, Line, Typed, cpus};
 use reveille_runtime::{clock, devicetree, println, thread};
 
 use crate::domains::{self, Domain, life_cycle};
 use crate::guest::output::{self, say};
+use crate::hotplug;
 
 /// What is typed to switch the input, Ctrl-A, and how often.
 const SWITCH: u8 = 0x01;
@@ -141,6 +142,9 @@ fn run(line: &str) -> String {
         Ok(Command::Stop(domain)) => guests::stop(domain),
         Ok(Command::Reset(domain)) => guests::reset(domain),
         Ok(Command::Vcpus(domain)) => guests::vcpus(domain),
+        Ok(Command::Cpus) => cpus::list(),
+        Ok(Command::CpuOn(cpu)) => cpus::request(cpu, || hotplug::cpu_up(cpu).result.map(|()| None)),
+        Ok(Command::CpuOff(cpu)) => cpus::request(cpu, || hotplug::cpu_down(cpu).result),
         Ok(Command::Help) => String::from(command::HELP),
         Ok(Command::Exit) => life_cycle::exit_from_console(),
         Err(misuse) => misuse,

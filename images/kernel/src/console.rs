@@ -19,7 +19,7 @@ use crate::arch::Machine;
 
 /// Does what is typed, until that is `exit`. `reasons` is what there is to say about each CPU since the boot, by its index.
 pub fn run_until_exit(machine: &Machine, reasons: &[Option<String>]) {
-    cpus::note_reasons(reasons);
+    console::cpus::note_reasons(reasons);
     // A CPU that can be taken down, to show what becomes of its threads and interrupts.
     let home = next_active(CpuIndex::BOOT, CpuIndex::BOOT).unwrap_or(CpuIndex::BOOT);
     if let Err(reason) = machine.console_interrupt().and_then(|interrupt| console::init_input(interrupt, home)) {
@@ -51,10 +51,10 @@ pub fn run(line: &str) -> Option<String> {
     };
     Some(match command {
         Command::Nothing => String::new(),
-        Command::List => cpus::list(),
+        Command::List => console::cpus::list(),
         Command::On(cpu) => cpus::on(cpu),
         Command::Off(cpu) => cpus::off(cpu),
-        Command::State(cpu) => cpus::state(cpu),
+        Command::State(cpu) => console::cpus::state(cpu),
         Command::SetState(cpu, state) => cpus::set_state(cpu, state),
         Command::Freeze => cpus::freeze(),
         Command::Thaw => cpus::thaw(),

@@ -2,6 +2,7 @@
 //! which `/chosen/stdout-path` names ([`find`]).
 
 pub mod command;
+pub mod cpus;
 mod input;
 mod ns16550;
 mod pl011;

@@ -26,7 +26,7 @@ pub fn init(table: impl FnOnce() -> StepTable<'static>) -> Hotplug<'static> {
 }
 
 /// The same, afterwards.
-fn hotplug() -> Hotplug<'static> {
+pub(crate) fn hotplug() -> Hotplug<'static> {
     Hotplug::new(&SMP, TABLE.get().expect("the steps are known before a CPU goes through them"))
 }
 

@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use reveille_runtime::console::command::{Words, unknown};
+use reveille::CpuIndex;
+use reveille_runtime::console::command::{Words, cpu, unknown};
 
 use crate::domains::{self, Domain};
 
@@ -15,6 +16,9 @@ guest start N          make guest N anew, and have it begin
 guest stop N           end guest N, and take back all that it has
 guest reset N          end guest N, and start it again
 guest vcpus [N]        the vCPUs of guest N, or of all guests
+cpu list               the CPUs of the machine: hardware id, masks, hotplug state, last error
+cpu on N               bring CPU N up
+cpu off N              take CPU N down; its vCPUs go on elsewhere
 help                   this
 exit                   end the run
 Ctrl-A three times     type for the next guest";
@@ -28,6 +32,9 @@ pub enum Command {
     Stop(&'static Domain),
     Reset(&'static Domain),
     Vcpus(Option<&'static Domain>),
+    Cpus,
+    CpuOn(CpuIndex),
+    CpuOff(CpuIndex),
     Help,
     Exit,
 }
@@ -42,6 +49,7 @@ impl Command {
         let command = match words.next() {
             None => Self::Nothing,
             Some("guest") => Self::read_guest(&mut words)?,
+            Some("cpu") => Self::read_cpu(&mut words)?,
             Some("help") => Self::Help,
             Some("exit") => Self::Exit,
             Some(verb) => return Err(unknown(verb)),
@@ -61,6 +69,18 @@ impl Command {
         };
         let word = words.next().ok_or_else(|| format!("guest {verb} takes the number of a guest"))?;
         guest(word).map(command)
+    }
+
+    fn read_cpu(words: &mut Words<'_>) -> Result<Self, String> {
+        let verb = words.next().ok_or("cpu what? list, on or off")?;
+        let command: fn(CpuIndex) -> Self = match verb {
+            "list" => return Ok(Self::Cpus),
+            "on" => Self::CpuOn,
+            "off" => Self::CpuOff,
+            _ => return Err(unknown(&format!("cpu {verb}"))),
+        };
+        let word = words.next().ok_or_else(|| format!("cpu {verb} takes the number of a CPU"))?;
+        cpu(word).map(command)
     }
 }
 

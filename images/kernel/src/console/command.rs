@@ -5,8 +5,8 @@ use alloc::string::String;
 
 use reveille::hotplug::HotplugState;
 use reveille::{CpuIndex, CpuMask};
-use reveille_runtime::console::command::{Words, unknown};
-use reveille_runtime::cpus::{SMP, topology};
+use reveille_runtime::console::command::{Words, cpu, unknown};
+use reveille_runtime::cpus::SMP;
 
 use crate::hotplug::hotplug;
 
@@ -89,14 +89,6 @@ impl Command {
             None => Ok(command(cpu)),
         }
     }
-}
-
-/// A CPU of this machine.
-fn cpu(word: &str) -> Result<CpuIndex, String> {
-    let index: usize = word.parse().map_err(|_| format!("'{word}' is no number of a CPU"))?;
-    let all: CpuMask = topology().cpus().iter().map(|cpu| cpu.index).collect();
-    let cpu = CpuIndex::new(index).filter(|&cpu| all.contains(cpu));
-    cpu.ok_or_else(|| format!("there is no CPU {index}; there is CPU {all}"))
 }
 
 /// A CPU, or all that are online.

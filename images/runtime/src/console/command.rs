@@ -5,9 +5,10 @@ use alloc::string::String;
 use core::fmt;
 use core::str::SplitAsciiWhitespace;
 
-use reveille::Instant;
+use reveille::{CpuIndex, CpuMask, Instant};
 
 use crate::clock;
+use crate::cpus::topology;
 
 /// The words of a line.
 #[derive(Clone, Debug)]
@@ -50,6 +51,17 @@ impl<'a> Iterator for Words<'a> {
 #[must_use]
 pub fn unknown(command: &str) -> String {
     format!("there is no command '{command}'; help lists them")
+}
+
+/// A CPU of this machine, by its index.
+///
+/// # Errors
+/// There is no such CPU, in a sentence.
+pub fn cpu(word: &str) -> Result<CpuIndex, String> {
+    let index: usize = word.parse().map_err(|_| format!("'{word}' is no number of a CPU"))?;
+    let all: CpuMask = topology().cpus().iter().map(|cpu| cpu.index).collect();
+    let cpu = CpuIndex::new(index).filter(|&cpu| all.contains(cpu));
+    cpu.ok_or_else(|| format!("there is no CPU {index}; there is CPU {all}"))
 }
 
 /// A time in nanoseconds, shown in milliseconds with three decimals.
