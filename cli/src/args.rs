@@ -175,11 +175,12 @@ fn hw_id(text: &str) -> Result<u64, &'static str> {
     id.map_err(|_| "it is a number, such as 0x100")
 }
 
-/// The complaint in one of clap's messages, without its advice.
+/// The complaint in one of clap's messages, without the usage, and with its tips in the same sentence.
 fn one_sentence(message: &str) -> String {
     let complaint = message.strip_prefix("error: ").unwrap_or(message);
     let end = complaint.find("\n\nUsage:").or_else(|| complaint.find("\n\nFor more information"));
-    let words: Vec<&str> = complaint[..end.unwrap_or(complaint.len())].split_whitespace().collect();
+    let complaint = complaint[..end.unwrap_or(complaint.len())].replace("\n\n  tip: ", "; ").replace("\n  tip: ", "; ");
+    let words: Vec<&str> = complaint.split_whitespace().collect();
     format!("{} (see reveille --help)", words.join(" "))
 }
 
@@ -204,6 +205,13 @@ mod tests {
         assert!(arguments.boot.views.tree);
         assert_eq!(arguments.boot.options().unwrap(), BootOptions::default());
         assert_eq!(arguments.simulation().unwrap(), None, "nothing is simulated unasked");
+    }
+
+    #[test]
+    fn a_tip_ends_the_sentence() {
+        let refused = read("reveille boot --hand-ovr off").unwrap_err().text;
+        let expected = "unexpected argument '--hand-ovr' found; a similar argument exists: '--hand-over'";
+        assert!(refused.starts_with(expected), "{refused}");
     }
 
     #[test]

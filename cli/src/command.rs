@@ -1,8 +1,9 @@
 //! What the command does with its arguments, and what it says when it fails.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use reveille::HwId;
 
@@ -34,6 +35,15 @@ const WIDTH: usize = 100;
 /// Does what the words of a command line say.
 #[must_use]
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let status = act(words);
+    let Some(source) = unprinted().take() else { return status };
+    let error = Error::Unprinted { source };
+    complain(&error.to_string());
+    if status == ExitStatus::Fine { ExitStatus::from(&error) } else { status }
+}
+
+/// Does it, and complains where it cannot.
+fn act(words: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let action = match Arguments::read(words) {
         Ok(arguments) => arguments.action(),
         Err(help) if help.asked_for => {
@@ -171,9 +181,12 @@ type Form = fn(&Report) -> Vec<u8>;
 
 impl Files {
     fn open(&mut self, path: Option<&Path>, what: &'static str, form: Form) -> Result<(), Error> {
-        if let Some(path) = path {
-            self.0.push((OutputFile::open(path, what)?, form));
+        let Some(path) = path else { return Ok(()) };
+        if let Some((other, _)) = self.0.iter().find(|(file, _)| file.is_at(path)) {
+            let source = io::Error::other(format!("the {} goes there", other.what()));
+            return Err(Error::OutputPath { path: path.to_owned(), what, source });
         }
+        self.0.push((OutputFile::open(path, what)?, form));
         Ok(())
     }
 
@@ -182,8 +195,9 @@ impl Files {
         self.open(views.perfetto.as_deref(), "trace", |report| perfetto::draw(report).into_bytes())
     }
 
+    /// Writes all of them, also where one cannot be written: of those it is the first that is complained about.
     fn write(self, report: &Report) -> Result<(), Error> {
-        self.0.into_iter().try_for_each(|(file, form)| file.write(&form(report)))
+        self.0.into_iter().map(|(file, form)| file.write(&form(report))).fold(Ok(()), Result::and)
     }
 }
 
@@ -281,10 +295,20 @@ fn doctor(arguments: &DoctorArguments) -> Result<ExitStatus, Error> {
     Ok(if healthy { ExitStatus::Fine } else { ExitStatus::HostLacks })
 }
 
-/// Prints on the standard output. A reader that went away is no reason to stop: the boot and its report go on.
+/// Prints on the standard output. What cannot be printed is no reason to stop: the boot and its report go on. A reader that went away had
+/// enough; for any other reason the command says at its end that something is missing.
 fn print(text: &str) {
     let mut output = anstream::stdout();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => _ = unprinted().get_or_insert(error),
+        _ => {}
+    }
+}
+
+/// Why something could not be printed: the first reason.
+fn unprinted() -> MutexGuard<'static, Option<io::Error>> {
+    static UNPRINTED: Mutex<Option<io::Error>> = Mutex::new(None);
+    UNPRINTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn complain(sentence: &str) {

@@ -121,6 +121,12 @@ pub enum Error {
     /// A soak takes CPUs down, and the last one stays.
     #[error("a soak takes at least 2 CPUs")]
     NothingToSoak,
+    /// Only the kernel of ours can be told to take CPUs down and up.
+    #[error("a soak is the kernel's own, and the stack {stack} ends with another system")]
+    SoakElsewhere {
+        /// The stages.
+        stack: Stack,
+    },
     /// Torture is about the CPUs that are started.
     #[error("torture takes at least 2 CPUs")]
     NothingToTorture,
@@ -237,6 +243,12 @@ pub enum Error {
         path: PathBuf,
         /// What was to be written.
         what: &'static str,
+        /// What the host says.
+        source: io::Error,
+    },
+    /// The standard output did not take everything.
+    #[error("what was printed is not whole: {source}")]
+    Unprinted {
         /// What the host says.
         source: io::Error,
     },

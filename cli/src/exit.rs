@@ -71,6 +71,7 @@ impl From<&Error> for ExitStatus {
             | Error::NoSuchCpu { .. }
             | Error::FaultElsewhere { .. }
             | Error::NothingToSoak
+            | Error::SoakElsewhere { .. }
             | Error::NothingToTorture
             | Error::NoSuchScenario { .. }
             | Error::EntryLevel { .. }
@@ -101,7 +102,8 @@ impl From<&Error> for ExitStatus {
             | Error::Image(_)
             | Error::QemuStart { .. }
             | Error::FirmwareLog { .. }
-            | Error::OutputWrite { .. } => Self::HostLacks,
+            | Error::OutputWrite { .. }
+            | Error::Unprinted { .. } => Self::HostLacks,
         }
     }
 }

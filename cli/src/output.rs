@@ -29,6 +29,19 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), what, file, fresh })
     }
 
+    /// What is written to it, for people.
+    #[must_use]
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Whether it is the file at `path`, where what else is written would replace its content. In pipes and devices it would not.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let place = |path: &Path| path.is_file().then(|| path.canonicalize().ok()).flatten();
+        place(&self.path).is_some_and(|own| place(path) == Some(own))
+    }
+
     /// Writes `content` into it.
     ///
     /// # Errors
@@ -68,6 +81,17 @@ mod tests {
         std::fs::write(&path, "x".repeat(100_000)).unwrap();
         OutputFile::open(&path, "report").unwrap().write(b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_is_known_by_whichever_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("report.json");
+        let file = OutputFile::open(&path, "report").unwrap();
+        assert!(file.is_at(&directory.path().join(".").join("report.json")));
+        assert!(!file.is_at(&directory.path().join("other.json")));
+        let nowhere = OutputFile::open(Path::new("/dev/null"), "report").unwrap();
+        assert!(!nowhere.is_at(Path::new("/dev/null")), "it takes any number of them");
     }
 
     #[test]

@@ -133,3 +133,49 @@ fn escape_sequences_in_a_report_do_not_reach_the_terminal() {
     assert_eq!(code, Some(0));
     assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains("\u{fffd}[2J\u{fffd}"), "{text}");
 }
+
+#[test]
+fn a_file_that_cannot_be_written_does_not_cost_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let trace = directory.path().join("trace.json");
+    let files: [&Path; 4] = ["--timeline".as_ref(), "/dev/full".as_ref(), "--perfetto".as_ref(), &trace];
+    let report = saved("four-cpus.json");
+    let (code, _, stderr) = output(&reveille(&[["show".as_ref(), report.as_path()].as_slice(), &files].concat()));
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("the timeline in /dev/full is not whole"), "{stderr}");
+    let trace: Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+}
+
+#[test]
+fn one_file_for_two_pictures_is_refused_and_left_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("picture");
+    let report = saved("four-cpus.json");
+    let arguments: [&Path; 6] = [
+        "show".as_ref(),
+        &report,
+        "--timeline".as_ref(),
+        &file,
+        "--perfetto".as_ref(),
+        &directory.path().join("./picture"),
+    ];
+    refuses(&arguments, "cannot write the trace to");
+    assert!(!file.exists());
+}
+
+#[test]
+fn output_that_has_no_room_is_complained_about_and_a_reader_that_went_away_is_not() {
+    let show = |output: std::process::Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
+        let output = command.args(["show".as_ref(), saved("four-cpus.json").as_os_str()]).stdout(output).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, stderr) = show(std::fs::File::create("/dev/full").unwrap().into());
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("what was printed is not whole"), "{stderr}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(show(writer.into()), (Some(0), String::new()));
+}

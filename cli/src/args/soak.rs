@@ -35,6 +35,9 @@ impl SoakArguments {
     /// Those of [`BootArguments::options`].
     pub fn options(&self) -> Result<BootOptions, Error> {
         let mut options = self.boot.options()?;
+        if options.stack.system().is_foreign() {
+            return Err(Error::SoakElsewhere { stack: options.stack });
+        }
         if options.cpus < 2 {
             return Err(Error::NothingToSoak);
         }
@@ -62,5 +65,9 @@ mod tests {
         assert!(options.cpus == 8 && options.limit() > Duration::from_secs(1_500));
         let Ok(Action::Soak(alone)) = read("reveille soak --cpus 1") else { panic!("no soak") };
         assert!(matches!(alone.options(), Err(Error::NothingToSoak)));
+        for stack in ["firmware,linux", "hypervisor,linux"] {
+            let Ok(Action::Soak(foreign)) = read(&format!("reveille soak --stack {stack}")) else { panic!("no soak") };
+            assert!(matches!(foreign.options(), Err(Error::SoakElsewhere { .. })), "{stack}");
+        }
     }
 }
