@@ -15,7 +15,7 @@ use guest_config::{GUEST_0, Guest, Module, Pins, write};
 
 use crate::boot::{BootOptions, Payload};
 use crate::error::Error;
-use crate::foreign::launch;
+use crate::foreign::{self, launch};
 use crate::image::{self, BuiltImage};
 use crate::qemu;
 use crate::setup::Host;
@@ -70,6 +70,8 @@ pub enum GuestWish {
 
 /// What guest 0 is called among wishes.
 const ZERO: &str = "0";
+/// What may be asked for of it.
+const OF_GUEST_0: &str = "guest 0 takes vcpus=N and memory=NM";
 
 impl FromStr for GuestWish {
     type Err = String;
@@ -77,12 +79,14 @@ impl FromStr for GuestWish {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':').unwrap_or((text, "")) {
             (ZERO, sizes) => {
-                let Sizes { vcpus, memory, pins } = Sizes::read(sizes)?;
-                if !pins.is_empty() {
-                    return Err(
-                        "guest 0 takes vcpus=N and memory=NM (dom0_vcpus_pin in --append binds its vCPUs)".into()
-                    );
+                let wishes = || sizes.split(',');
+                if wishes().any(|wish| wish.starts_with("pin=")) {
+                    return Err(format!("{OF_GUEST_0} (dom0_vcpus_pin in --append binds its vCPUs)"));
                 }
+                if wishes().any(|wish| wish.starts_with("append=")) {
+                    return Err(format!("{OF_GUEST_0} (what stands in --append behind \" -- \" is for its kernel)"));
+                }
+                let Sizes { vcpus, memory, .. } = Sizes::read(sizes)?;
                 Ok(Self::Guest0(Guest0 { vcpus, memory }))
             }
             _ => text.parse().map(Self::Further),
@@ -114,7 +118,7 @@ impl Sizes {
                     let mebibytes = size.strip_suffix('M').and_then(number);
                     let size = mebibytes.or_else(|| size.strip_suffix('G').and_then(number)?.checked_mul(1024));
                     let even = size.filter(|size| size.is_multiple_of(2) && *size <= MOST_MEMORY);
-                    let wanted = "memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G";
+                    let wanted = "memory is an even number of MiB, such as 256M, or a number of GiB, such as 1G, and at most 1024G";
                     sizes.memory = Some(even.ok_or(wanted)?);
                 }
                 Some(("pin", cpus)) => sizes.pins = pins(cpus).ok_or("pin is a list of CPUs, such as 0-1 or 3+1")?,
@@ -145,6 +149,21 @@ impl FromStr for GuestSpec {
             return Err(format!("pin names {} CPUs for {vcpus} vCPUs", pins.len()));
         }
         Ok(Self { system, vcpus, memory: memory.unwrap_or(GUEST_MEMORY), pins, append })
+    }
+}
+
+impl GuestSpec {
+    /// Checks that what it begins with is there, and on a machine with so many CPUs those that its vCPUs are bound to.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`], [`Error::Guests`].
+    pub fn check(&self, cpus: u32) -> Result<(), Error> {
+        let known = "a guest is kernel, linux, or the path of an arm64 Image";
+        self.system.given().map_or(Ok(()), |path| foreign::image::check(path, false, known))?;
+        let missing = self.pins.iter().find(|&&cpu| u32::from(cpu) >= cpus);
+        missing.map_or(Ok(()), |cpu| {
+            Err(problem(format!("{self} binds a vCPU to CPU {cpu}, and the machine has {cpus} CPUs")))
+        })
     }
 }
 
@@ -331,7 +350,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_guest_is_said_in_a_sentence() {
-        const MEMORY: &str = "memory is a whole even number of MiB, such as 256M, or of GiB, such as 1G";
+        const MEMORY: &str =
+            "memory is an even number of MiB, such as 256M, or a number of GiB, such as 1G, and at most 1024G";
         for (text, sentence) in [
             ("linux:vcpus=0", "vcpus is a number from 1 to 64"),
             ("linux:vcpus=65", "vcpus is a number from 1 to 64"),
@@ -339,6 +359,7 @@ mod tests {
             ("linux:memory=1K", MEMORY),
             ("linux:memory=256", MEMORY),
             ("linux:memory=18014398509481984G", MEMORY),
+            ("linux:memory=1025G", MEMORY),
             ("linux:cpus=2", "cpus=2 is none of vcpus=N, memory=NM, pin=CPUS and append=WORDS"),
             ("linux:vcpus=2,pin=0", "pin names 1 CPUs for 2 vCPUs"),
             ("linux:pin=3-1", "pin is a list of CPUs, such as 0-1 or 3+1"),
@@ -346,6 +367,24 @@ mod tests {
         ] {
             assert_eq!(text.parse::<GuestSpec>().unwrap_err(), sentence, "{text}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_cannot_begin_is_refused_before_the_boot() {
+        let refused = |text: &str| text.parse::<GuestSpec>().unwrap().check(4).map_err(|error| error.to_string());
+        assert_eq!(refused("kernel:vcpus=2,pin=0+3"), Ok(()));
+        let elsewhere = "kernel:vcpus=2,memory=256M,pin=0+4 binds a vCPU to CPU 4, and the machine has 4 CPUs";
+        assert_eq!(refused("kernel:vcpus=2,pin=0+4"), Err(format!("the guests cannot be started: {elsewhere}")));
+        let word = "there is no file 1 (a guest is kernel, linux, or the path of an arm64 Image)";
+        assert_eq!(refused("1:vcpus=2"), Err(word.into()));
+    }
+
+    #[test]
+    fn guest_0_is_refused_what_is_said_of_it_elsewhere() {
+        let refused = |text: &str| text.parse::<GuestWish>().unwrap_err();
+        assert!(refused("0:vcpus=2,pin=0-1").contains("dom0_vcpus_pin in --append"));
+        assert!(refused("0:append=quiet").contains("what stands in --append behind"));
+        assert!(refused("0:cpus=2").starts_with("cpus=2 is none of"));
     }
 
     #[test]

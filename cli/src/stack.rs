@@ -8,6 +8,9 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::foreign;
 
+/// What may stand in a stack.
+const STAGES: &str = "a stage is firmware, loader, hypervisor, kernel, linux, xen, or the path of an arm64 Image";
+
 /// What runs one after the other, the first one first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
@@ -144,7 +147,7 @@ impl Stack {
         let system = self.system();
         // A name of no stage is taken for a file's: that is what is wrong with it, whatever stands before it.
         let takes_elf = self.has_guest_loader() || self.has_loader() && !self.has_hypervisor();
-        system.given().map_or(Ok(()), |path| foreign::image::check(path, takes_elf))?;
+        system.given().map_or(Ok(()), |path| foreign::image::check(path, takes_elf, STAGES))?;
         let refused = |problem| Err(Error::StackOrder { stack: self.clone(), problem });
         let (machine, guest) = self.machine_and_guest();
         let places = machine.iter().map(|stage| stage.place(false)).chain(guest.iter().map(|stage| stage.place(true)));

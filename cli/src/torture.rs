@@ -11,7 +11,7 @@ use crate::bench;
 use crate::boot::{self, BootOptions, BootRun};
 use crate::console::Silent;
 use crate::error::Error;
-use crate::foreign::text::Said;
+use crate::foreign::{self, text::Said};
 use crate::image::{self, BuiltImage};
 use crate::machine::MACHINES;
 use crate::pattern::Pattern;
@@ -94,6 +94,8 @@ impl TortureOptions {
     /// # Errors
     /// Those of [`BootOptions::check`], [`Error::NoSuchScenario`], [`Error::NothingToTorture`].
     pub fn check(&self) -> Result<(), Error> {
+        let known = "torture takes kernel, linux, xen, or the path of an arm64 Image";
+        self.system.given().map_or(Ok(()), |path| foreign::image::check(path, false, known))?;
         self.boot(&Scenario { hotplug: false, ..scenario::all(self.cpus.max(2), self.too_late())[0].clone() })
             .check()?;
         if self.cpus < 2 {
@@ -326,7 +328,10 @@ mod tests {
         assert!(refused(|options| options.scenarios = vec!["sleepy".into()]).contains("there is no scenario sleepy"));
         assert!(refused(|options| options.cpus = 1).contains("at least 2 CPUs"));
         assert!(refused(|options| options.cpus = 513).contains("1 to 512 CPUs"));
-        assert!(refused(|options| options.system = System::Image("/no/such".into())).contains("there is no file"));
+        assert!(
+            refused(|options| options.system = System::Image("/no/such".into()))
+                .contains("there is no file /no/such (torture takes")
+        );
         assert!(options(System::Linux(None)).check().is_ok());
     }
 

@@ -7,7 +7,7 @@ use reveille_sim::fault::{FirmwareFault, FirmwareFaultKind};
 
 use crate::enable_method::EnableMethod;
 use crate::error::Error;
-use crate::foreign::{self, launch};
+use crate::foreign::launch;
 use crate::guests::{Guest0, GuestSpec};
 use crate::hand_over::HandOver;
 use crate::image::ImageFormat;
@@ -152,8 +152,7 @@ impl BootOptions {
         if self.stack.has_loader() && !self.guests.is_empty() {
             return without("--guest");
         }
-        let mut given = self.guests.iter().filter_map(|guest| guest.system.given());
-        given.try_for_each(|path| foreign::image::check(path, false))?;
+        self.guests.iter().try_for_each(|guest| guest.check(self.cpus))?;
         if self.stack.has_hypervisor() && self.machine.secure_firmware.is_none() {
             return Err(Error::NoStack { machine: self.machine.name, stack: self.stack.clone() });
         }

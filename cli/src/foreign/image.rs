@@ -21,16 +21,22 @@ const OTHERS: [(&[u8], &str); 4] = [
     (b"\x27\x05\x19\x56", "a uImage (the Image is behind its header of 64 bytes)"),
 ];
 
-/// Checks that `path` is an arm64 Image, or, for a boot loader that takes one, an ELF file that can be loaded.
+/// Checks that `path` is an arm64 Image, or, for a boot loader that takes one, an ELF file that can be loaded. `known` says what may stand
+/// in its place: what is no file may be a word with a slip in it.
 ///
 /// # Errors
 /// [`Error::Foreign`].
-pub fn check(path: &Path, takes_elf: bool) -> Result<(), Error> {
+pub fn check(path: &Path, takes_elf: bool, known: &str) -> Result<(), Error> {
     let name = path.display();
     let refused = |problem: String| Err(Error::Foreign { problem });
+    if path.as_os_str().is_empty() {
+        return refused(format!("a name is empty ({known})"));
+    }
+    if path.is_dir() {
+        return refused(format!("{name} is a folder ({known})"));
+    }
     if !path.is_file() {
-        let hint = "(a stage is firmware, loader, hypervisor, kernel, linux, xen, or the path of an arm64 Image)";
-        return refused(format!("there is no file {name} {hint}"));
+        return refused(format!("there is no file {name} ({known})"));
     }
     let mut header = Vec::new();
     if let Err(error) = File::open(path).and_then(|file| file.take(HEADER).read_to_end(&mut header)) {
@@ -62,7 +68,7 @@ mod tests {
         let file = folder.path().join("kernel");
         let refused = |content: &[u8]| {
             std::fs::write(&file, content).unwrap();
-            check(&file, false).map_err(|error| error.to_string())
+            check(&file, false, "words").map_err(|error| error.to_string())
         };
         let mut image = [0; 64];
         image[56..60].copy_from_slice(b"ARM\x64");
@@ -80,17 +86,27 @@ mod tests {
             let refused = refused(content).unwrap_err();
             assert!(refused.contains(expected) && refused.lines().count() == 1, "{refused}");
         }
-        assert!(check(folder.path(), false).unwrap_err().to_string().starts_with("there is no file"));
     }
+
+    #[test]
+    fn what_is_no_file_is_refused_with_what_may_stand_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| check(path, false, "there is kernel").unwrap_err().to_string();
+        let (name, missing) = (folder.path().display(), folder.path().join("kernl"));
+        assert_eq!(refused(folder.path()), format!("{name} is a folder (there is kernel)"));
+        assert_eq!(refused(&missing), format!("there is no file {} (there is kernel)", missing.display()));
+        assert_eq!(refused(Path::new("")), "a name is empty (there is kernel)");
+    }
+
     #[test]
     fn an_elf_file_is_taken_where_a_loader_can_load_it_and_refused_with_the_reason_where_not() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel");
         std::fs::write(&file, b"\x7fELF\x02\x01\x01").unwrap();
-        let refused = check(&file, true).unwrap_err().to_string();
+        let refused = check(&file, true, "words").unwrap_err().to_string();
         assert!(refused.contains("cannot be loaded: it cannot be read as an ELF file"), "{refused}");
         // This very test is a program for the host.
-        let own = check(&std::env::current_exe().unwrap(), true).unwrap_err().to_string();
+        let own = check(&std::env::current_exe().unwrap(), true, "words").unwrap_err().to_string();
         assert!(own.contains("cannot be loaded: it is") && own.lines().count() == 1, "{own}");
     }
 }
