@@ -135,62 +135,48 @@ other_vcpu:
 	bl	other_vcpu_main
 	b	.
 
+.macro	tried name, access:vararg
+.global	try_\name
+try_\name:
+	\access
+	ret
+.endm
+
 // The accesses that are tried, each of the address in x0.
 .arch_extension lse
 .arch_extension fp
 .arch_extension simd
-.global try_ldr, try_ldrb, try_ldrh, try_ldrw, try_str, try_strb, try_strh, try_strw
-try_ldr:	ldr	x0, [x0]
-	ret
-try_ldrw:	ldr	w0, [x0]
-	ret
-try_ldrh:	ldrh	w0, [x0]
-	ret
-try_ldrb:	ldrsb	x0, [x0]
-	ret
-try_str:	str	x1, [x0]
-	ret
-try_strw:	str	w1, [x0]
-	ret
-try_strh:	strh	w1, [x0]
-	ret
-try_strb:	strb	w1, [x0]
-	ret
-.global try_ldp, try_stp, try_post_index, try_ldxr, try_stxr, try_ldadd, try_cas, try_simd, try_zero, try_stnp
-try_ldp:	ldp	x0, x1, [x0]
-	ret
-try_stp:	stp	x1, x1, [x0]
-	ret
-try_stnp:	stnp	x1, x1, [x0]
-	ret
-try_post_index:	ldr	x1, [x0], #8
-	ret
-try_ldxr:	ldxr	x0, [x0]
-	ret
+	tried	ldr, ldr x0, [x0]
+	tried	ldrw, ldr w0, [x0]
+	tried	ldrh, ldrh w0, [x0]
+	tried	ldrb, ldrsb x0, [x0]
+	tried	str, str x1, [x0]
+	tried	strw, str w1, [x0]
+	tried	strh, strh w1, [x0]
+	tried	strb, strb w1, [x0]
+	tried	ldp, ldp x0, x1, [x0]
+	tried	stp, stp x1, x1, [x0]
+	tried	stnp, stnp x1, x1, [x0]
+	tried	post_index, ldr x1, [x0], #8
+	tried	ldxr, ldxr x0, [x0]
+	tried	ldadd, ldaddal x1, x0, [x0]
+	tried	cas, casal x1, x1, [x0]
+	tried	zero, dc zva, x0
+	tried	invalidate, dc ivac, x0
+	tried	fetch_forget, ic ivau, x0
+	tried	prefetch, prfm pldl1keep, [x0]
+.global try_stxr, try_simd, try_clean, try_translate
 try_stxr:	mov	x2, x0
 	ldxr	x3, [x2]
 	stxr	w0, x1, [x2]
-	ret
-try_ldadd:	ldaddal	x1, x0, [x0]
-	ret
-try_cas:	casal	x1, x1, [x0]
-	ret
-try_zero:	dc	zva, x0
 	ret
 try_simd:	mov	x2, #(3 << 20)
 	msr	cpacr_el1, x2
 	isb
 	ldr	q0, [x0]
 	ret
-.global try_clean, try_invalidate, try_fetch_forget, try_prefetch, try_translate
 try_clean:	dc	cvac, x0
 	dc	civac, x0
-	ret
-try_invalidate:	dc	ivac, x0
-	ret
-try_fetch_forget:	ic	ivau, x0
-	ret
-try_prefetch:	prfm	pldl1keep, [x0]
 	ret
 try_translate:	at	s1e1w, x0
 	isb

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::machine::*;
-use super::memory::{DATA, FORMS, HARMLESS, INSTRUCTION};
+use super::memory::{DATA, FORMS, HARMLESS, INSTRUCTION, expect_forms_to_abort};
 use super::{Attacker, Row, Verdict, expect};
 use crate::attempt::*;
 
@@ -42,15 +42,7 @@ fn not_its_own(attacker: &mut Attacker) -> Verdict {
 
 fn without_syndrome(attacker: &mut Attacker) -> Verdict {
     for (start, _) in emulated(attacker) {
-        for &(name, code) in FORMS {
-            let outcome = attacker.attempts.call(code, start, 0);
-            expect(&format!("{name} of {start:#x}"), outcome, outcome.class() == Some(DATA))?;
-        }
-        for &(name, code) in HARMLESS {
-            let outcome = attacker.attempts.call(code, start, 0);
-            let returned = matches!(outcome, Outcome::Returned(_));
-            expect(&format!("{name} of {start:#x}"), outcome, returned || outcome.class() == Some(DATA))?;
-        }
+        expect_forms_to_abort(start, |code| attacker.attempts.call(code, start, 0))?;
     }
     Ok(format!("{} forms: data aborts; {}: aborts, or nothing", FORMS.len(), HARMLESS.len()))
 }

@@ -1,6 +1,7 @@
 //! Memory that is not the guest's: the hypervisor's and other guests', which lie elsewhere in the machine's memory.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::{Attacker, Row, Verdict, expect};
 use crate::attempt::*;
@@ -109,17 +110,23 @@ pub const HARMLESS: &[(&str, Code)] = &[
 
 fn forms(attacker: &mut Attacker) -> Verdict {
     for address in others(attacker).map(|address| address & !0xfff).step_by(16) {
-        for &(name, code) in FORMS {
-            let outcome = attacker.attempts.call_without_mmu(code, address, 0);
-            expect(&format!("{name} of {address:#x}"), outcome, outcome.class() == Some(DATA))?;
-        }
-        for &(name, code) in HARMLESS {
-            let outcome = attacker.attempts.call_without_mmu(code, address, 0);
-            let returned = matches!(outcome, Outcome::Returned(_));
-            expect(&format!("{name} of {address:#x}"), outcome, returned || outcome.class() == Some(DATA))?;
-        }
+        expect_forms_to_abort(address, |code| attacker.attempts.call_without_mmu(code, address, 0))?;
     }
     Ok(format!("{} forms: aborts; {}: aborts, or nothing", FORMS.len(), HARMLESS.len()))
+}
+
+/// Expects that every access of these forms to `address` aborts, and that maintenance aborts or does nothing; `call` tries one there.
+pub fn expect_forms_to_abort(address: u64, mut call: impl FnMut(Code) -> Outcome) -> Result<(), String> {
+    for &(name, code) in FORMS {
+        let outcome = call(code);
+        expect(&format!("{name} of {address:#x}"), outcome, outcome.class() == Some(DATA))?;
+    }
+    for &(name, code) in HARMLESS {
+        let outcome = call(code);
+        let returned = matches!(outcome, Outcome::Returned(_));
+        expect(&format!("{name} of {address:#x}"), outcome, returned || outcome.class() == Some(DATA))?;
+    }
+    Ok(())
 }
 
 fn walks(attacker: &mut Attacker) -> Verdict {

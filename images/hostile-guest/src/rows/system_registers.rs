@@ -1,6 +1,7 @@
 //! System registers: those of higher levels, those that are the machine's, and junk in those that are the guest's.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::{Attacker, Row, Verdict, expect};
 use crate::attempt::{Outcome, try_translation_junk};
@@ -38,7 +39,7 @@ impl Attacker {
     }
 }
 
-fn name((op0, op1, crn, crm, op2): Encoding) -> alloc::string::String {
+fn name((op0, op1, crn, crm, op2): Encoding) -> String {
     format!("S{op0}_{op1}_C{crn}_C{crm}_{op2}")
 }
 
@@ -72,35 +73,32 @@ fn ids(attacker: &mut Attacker) -> Verdict {
     Ok("their fields are 0".into())
 }
 
-/// Whether nothing is kept in a register, or there is none.
-fn keeps_nothing(attacker: &mut Attacker, encoding: Encoding) -> Result<(), alloc::string::String> {
-    let written = attacker.write(encoding, u64::MAX);
-    let read = attacker.read(encoding);
-    let nothing = |outcome: Outcome| outcome.is_undefined() || matches!(outcome, Outcome::Returned(_));
-    let right = nothing(written) && (read.is_undefined() || read == Outcome::Returned(0));
-    expect(&name(encoding), read, right)
+/// Expects that nothing is kept in these registers, or that they are not there. How many they are.
+fn keep_nothing(attacker: &mut Attacker, encodings: impl Iterator<Item = Encoding>) -> Result<usize, String> {
+    let mut count = 0;
+    for encoding in encodings {
+        let written = attacker.write(encoding, u64::MAX);
+        let read = attacker.read(encoding);
+        let nothing = |outcome: Outcome| outcome.is_undefined() || matches!(outcome, Outcome::Returned(_));
+        let right = nothing(written) && (read.is_undefined() || read == Outcome::Returned(0));
+        expect(&name(encoding), read, right)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn debug(attacker: &mut Attacker) -> Verdict {
     // DBGBVR, DBGBCR, DBGWVR and DBGWCR of each number, MDSCR, MDCCINT, OSECCR, DBGCLAIM, DBGPRCR, OSDLR.
     let numbered = (0..16).flat_map(|number| (4..8).map(move |op2| (2, 0, 0, number, op2)));
     let others = [(2, 0, 0, 2, 2), (2, 0, 0, 2, 0), (2, 0, 0, 6, 2), (2, 0, 7, 9, 6), (2, 0, 1, 4, 4), (2, 0, 1, 3, 4)];
-    let mut count = 0;
-    for encoding in numbered.chain(others) {
-        keeps_nothing(attacker, encoding)?;
-        count += 1;
-    }
+    let count = keep_nothing(attacker, numbered.chain(others))?;
     Ok(format!("{count} registers keep nothing"))
 }
 
 fn performance(attacker: &mut Attacker) -> Verdict {
     let named = (0..8).flat_map(|op2| [(3, 3, 9, 12, op2), (3, 3, 9, 13, op2), (3, 3, 9, 14, op2), (3, 0, 9, 14, op2)]);
     let numbered = (8..16).flat_map(|crm| (0..8).map(move |op2| (3, 3, 14, crm, op2)));
-    let mut count = 0;
-    for encoding in named.chain(numbered) {
-        keeps_nothing(attacker, encoding)?;
-        count += 1;
-    }
+    let count = keep_nothing(attacker, named.chain(numbered))?;
     Ok(format!("{count} registers keep nothing"))
 }
 
@@ -121,10 +119,8 @@ fn machines(attacker: &mut Attacker) -> Verdict {
         (3, 3, 14, 2, 1),
         (3, 3, 14, 2, 2),
     ];
-    for encoding in encodings {
-        keeps_nothing(attacker, encoding)?;
-    }
-    Ok(format!("{} registers: undefined, or nothing is kept", encodings.len()))
+    let count = keep_nothing(attacker, encodings.into_iter())?;
+    Ok(format!("{count} registers: undefined, or nothing is kept"))
 }
 
 /// Those that this image cannot do without: it would only harm itself. They are tried by other rows.
