@@ -1,7 +1,7 @@
 //! A cpio archive, as `cpio -o -H newc` writes it and Linux takes it for an initrd (Linux, `Documentation/driver-api/early-userspace`):
 //! the files of a payload in one piece of memory. [`Archive::parse`] reads it whole, without an allocator; what it accepts is well-formed.
 //!
-//! Directories are passed over; links and devices are refused, and so are two files of one name. What stands behind the trailer is not read.
+//! Directories are passed over; symbolic links and devices are refused, and so are two files of one name. What stands behind the trailer is not read.
 
 /// What every header begins with.
 const MAGIC: &[u8] = b"070701";

@@ -46,7 +46,7 @@ pub enum Refused {
     /// It has more than [`MAX_SEGMENTS`].
     #[error("it is an ELF file with more than {MAX_SEGMENTS} segments to load")]
     TooManySegments,
-    /// The segment with this physical address is larger in the file than in memory, or ends behind the last address.
+    /// The segment with this physical address is larger in the file than in memory, or ends behind the file or the last address.
     #[error("its segment at {0:#x} has no possible size")]
     Size(u64),
     /// The segments with these physical addresses.
@@ -129,7 +129,7 @@ impl Program {
         let mut alignment = UNIT;
         for header in headers().filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0) {
             let segment = segment(&header, file.len())?;
-            let behind = header_entry(&header, elf.ehdr.e_entry);
+            let behind = behind_start(&header, elf.ehdr.e_entry);
             entry = entry.or(behind.map(|behind| segment.memory.start + behind));
             alignment = alignment.max(header.p_align);
             *program.segments.get_mut(program.count).ok_or(Refused::TooManySegments)? = segment;
@@ -230,7 +230,7 @@ fn segment(header: &ProgramHeader, length: usize) -> Result<Segment, Refused> {
     }
 }
 
-/// How far behind the start of its segment the virtual address `entry` is, if it is in it.
-fn header_entry(header: &ProgramHeader, entry: u64) -> Option<u64> {
-    entry.checked_sub(header.p_vaddr).filter(|&behind| behind < header.p_memsz)
+/// How far behind the start of the segment a virtual address is, if it is in it.
+fn behind_start(header: &ProgramHeader, address: u64) -> Option<u64> {
+    address.checked_sub(header.p_vaddr).filter(|&behind| behind < header.p_memsz)
 }

@@ -87,7 +87,7 @@ pub(crate) fn kind(node: &FdtNode<'_>) -> Option<Kind> {
     is_module.then_some(said.unwrap_or(Kind::Unsaid))
 }
 
-/// The text of a property, if there is one; empty where it is no text.
+/// The text of a property, if there is such a property. One that is no text is refused.
 pub(crate) fn text<'a>(node: &FdtNode<'a>, property: &'static str) -> Result<Option<&'a str>, Reason<'a>> {
     let Some(found) = node.property(property) else {
         return Ok(None);
