@@ -6,9 +6,21 @@ use dtoolkit::{Node, Property};
 use reveille::topology::open_fdt;
 
 use crate::error::Error;
+use crate::input;
 
 /// The first four bytes of a flattened devicetree.
 const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
+
+/// The most that a flattened devicetree has, in bytes: those of boards have less than one MiB.
+const MOST: u64 = 64 << 20;
+
+/// What is in the file at `path`, which is to be a flattened devicetree.
+///
+/// # Errors
+/// [`Error::Devicetree`].
+pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    input::read(path, MOST).map_err(|error| Error::Devicetree { path: path.to_owned(), problem: error.to_string() })
+}
 
 /// Checks that `path` is a flattened devicetree.
 ///
@@ -16,14 +28,13 @@ const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
 /// [`Error::Devicetree`].
 pub fn check(path: &Path) -> Result<(), Error> {
     let problem = |problem| Error::Devicetree { path: path.to_owned(), problem };
-    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
-    check_bytes(&bytes).map_err(problem)
+    check_bytes(&read(path)?).map_err(problem)
 }
 
 /// Whether the devicetree at `path` has CPUs that wait in pens. One that cannot be read has none: [`check`] says so.
 #[must_use]
 pub fn has_pens(path: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(path) else { return false };
+    let Ok(bytes) = read(path) else { return false };
     let Ok(fdt) = open_fdt(&bytes) else { return false };
     let methods = fdt.find_node("/cpus").into_iter().flat_map(|cpus| cpus.children());
     let mut methods = methods.filter_map(|cpu| cpu.property("enable-method").map(|method| method.value().to_owned()));

@@ -22,6 +22,7 @@ use reveille::HwId;
 use reveille::topology::open_fdt;
 use serde::Serialize;
 
+use crate::devicetree;
 use crate::error::Error;
 use board::Board;
 use finding::{Finding, Severity};
@@ -159,7 +160,7 @@ fn no_own() -> Error {
 
 fn inspect_file(path: &Path, boot_cpu: Option<HwId>) -> Result<Inspection, Error> {
     let problem = |problem| Error::Devicetree { path: path.to_owned(), problem };
-    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+    let bytes = devicetree::read(path)?;
     let fdt = open_fdt(&bytes).map_err(|error| problem(error.to_string()))?;
     Ok(inspect(&path.display().to_string(), &fdt, boot_cpu))
 }

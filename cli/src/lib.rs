@@ -27,6 +27,7 @@ pub mod foreign;
 pub mod guests;
 pub mod hand_over;
 pub mod image;
+pub mod input;
 pub mod inspect;
 pub mod interrupt;
 pub mod keyboard;

@@ -8,6 +8,10 @@ use serde_json::error::Category;
 
 use super::Report;
 use crate::error::Error;
+use crate::input;
+
+/// The most that a report may have, in bytes: far more than that of 512 CPUs has.
+const MOST: u64 = 256 << 20;
 
 /// Reads a report from a file. Characters that would disturb what stands around them are replaced.
 ///
@@ -15,7 +19,7 @@ use crate::error::Error;
 /// [`Error::ReportRead`].
 pub fn read(path: &Path) -> Result<Report, Error> {
     let refused = |problem: String| Error::ReportRead { path: path.to_owned(), problem };
-    let bytes = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let bytes = input::read(path, MOST).map_err(|error| refused(error.to_string()))?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(refused("it is empty".into()));
     }
@@ -144,6 +148,8 @@ mod tests {
             assert_eq!(refused.lines().count(), 1, "{refused}");
         }
         assert!(read(directory.path()).is_err());
+        #[cfg(unix)]
+        assert!(read(Path::new("/dev/zero")).is_err_and(|refused| refused.to_string().contains("larger than 256 MiB")));
         assert!(read(&directory.path().join("missing.json")).is_err());
     }
 }
