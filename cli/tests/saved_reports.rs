@@ -122,6 +122,60 @@ fn diff_does_not_compare_the_times_of_two_machines() {
     }
 }
 
+/// Has every number of the member `name` be `number`, wherever it stands.
+fn replace_all(value: &mut Value, name: &str, number: u64) {
+    match value {
+        Value::Object(members) => {
+            for (member, value) in members {
+                if member == name && value.is_u64() {
+                    *value = number.into();
+                }
+                replace_all(value, name, number);
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| replace_all(element, name, number)),
+        _ => {}
+    }
+}
+
+#[test]
+fn numbers_as_large_as_they_can_be_are_shown_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let [file, picture, trace] = ["odd.json", "odd.svg", "trace.json"].map(|name| directory.path().join(name));
+    let (largest, largest_cpu) = (u64::MAX, u64::from(u32::MAX));
+    for name in ["four-cpus", "dead-cpu", "chain"] {
+        let whole: Value = serde_json::from_slice(&std::fs::read(saved(&format!("{name}.json"))).unwrap()).unwrap();
+        for (member, number) in [
+            ("ns", largest),
+            ("counter_ns", largest),
+            ("counter_ns", 0),
+            ("bringup_ns", largest),
+            ("hw_id", largest),
+            ("index", largest_cpu),
+            ("target", largest_cpu),
+            ("cpu", largest_cpu),
+            ("lost_events", largest_cpu),
+            ("number", largest_cpu),
+        ] {
+            let mut odd = whole.clone();
+            replace_all(&mut odd, member, number);
+            std::fs::write(&file, odd.to_string()).unwrap();
+            let arguments: [&Path; 7] = [
+                "show".as_ref(),
+                &file,
+                "--tree".as_ref(),
+                "--timeline".as_ref(),
+                &picture,
+                "--perfetto".as_ref(),
+                &trace,
+            ];
+            let (code, _, stderr) = output(&reveille(&arguments));
+            assert_eq!(code, Some(0), "{name}, {member} {number}: {stderr}");
+            assert!(std::fs::metadata(&picture).unwrap().len() < 1 << 20, "{name}, {member} {number}");
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn escape_sequences_in_a_report_do_not_reach_the_terminal() {

@@ -26,7 +26,7 @@ impl Report {
         let Some(later) = self.counter_ns.and_then(|counter| counter.checked_sub(begin)) else { return report };
         for cpu in &mut report.cpus {
             let before = loader.cpus.iter().filter(|known| known.hw_id == cpu.hw_id).flat_map(before);
-            let after = cpu.events.iter().map(|event| Event { ns: event.ns + later, ..event.clone() });
+            let after = cpu.events.iter().map(|event| Event { ns: event.ns.saturating_add(later), ..event.clone() });
             cpu.events = before.chain(after).collect();
         }
         report.counter_ns = Some(begin);

@@ -50,7 +50,8 @@ impl Scale {
     /// A scale that draws `time` from `left` to `right`. `moments` are the times at which something happens.
     #[must_use]
     pub fn new(time: Range<u64>, moments: &[u64], left: f64, right: f64) -> Self {
-        let time = time.start..time.end.max(time.start + 1);
+        let start = time.start.min(u64::MAX - 1);
+        let time = start..time.end.max(start + 1);
         let gaps = gaps_to_cut(&time, moments, right - left);
         let cut_out: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
         let room = right - left - gaps.len() as f64 * CUT_WIDTH;

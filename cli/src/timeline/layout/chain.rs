@@ -3,6 +3,8 @@
 //!
 //! Firmware starts no CPUs by itself: its column is the time until it lets the first one go.
 
+use std::collections::BTreeSet;
+
 use reveille_trace_format::Outcome;
 
 use super::lane::make_room_for_texts;
@@ -92,15 +94,18 @@ impl Layout {
     }
 
     fn add_chain_lanes(&mut self, columns: &[Column<'_>], top: f64) {
-        let count = columns.iter().flat_map(|column| &column.stage.cpus).map(|cpu| cpu.index + 1).max().unwrap_or(0);
-        let density = Density::of(count as usize);
+        // Whatever numbers a report gives its CPUs, there are no more lanes than CPUs.
+        let indexes: BTreeSet<u32> =
+            columns.iter().flat_map(|column| &column.stage.cpus).map(|cpu| cpu.index).collect();
+        let count = indexes.len();
+        let density = Density::of(count);
         let (state, spans) = match density {
             Density::Detailed | Density::Plain => (STATE, count <= 16),
             _ => (density.row(), false),
         };
         let height = state + if spans { ROW } else { 0.0 };
-        for index in 0..count {
-            let y = top + f64::from(index) * height;
+        for (place, index) in indexes.into_iter().enumerate() {
+            let y = top + place as f64 * height;
             let faulty = columns.iter().filter_map(|column| column.cpu(index)).any(is_faulty);
             let group = density.group();
             let mut lane = Lane {
@@ -128,7 +133,7 @@ impl Layout {
             }
             self.lanes.push(lane);
         }
-        self.plot = (top, top + f64::from(count) * height);
+        self.plot = (top, top + count as f64 * height);
         for column in columns.iter().filter(|column| !is_firmware(column.stage)) {
             self.kicks.extend(column.kicks(&self.lanes));
         }

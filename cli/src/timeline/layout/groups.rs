@@ -62,11 +62,11 @@ fn label(groups: &mut [Group<'_>], density: Density) {
         let last = group.cpus.len().max(group.speaks_for);
         let begins = position == 0 || numbers[position - 1] / size != cpu.index / size;
         group.label = if last > 1 {
-            Some(format!("CPUs {}–{}", cpu.index, cpu.index + last as u32 - 1))
+            Some(format!("CPUs {}–{}", cpu.index, cpu.index.saturating_add(last as u32 - 1)))
         } else if size == 1 || has_words(group) || cpu.index == 0 {
             Some(format!("CPU {}", cpu.index))
         } else if begins {
-            Some(format!("{}–{}", cpu.index, cpu.index / size * size + size - 1))
+            Some(format!("{}–{}", cpu.index, cpu.index / size * size + (size - 1)))
         } else {
             None
         };

@@ -246,3 +246,14 @@ fn a_run_that_was_cut_short_is_not_counted() {
     assert!(heading.contains("the image did not come to its end") && heading.contains("the machine died"), "{heading}");
     assert!(!heading.contains("CPUs online"), "{heading}");
 }
+
+#[test]
+fn cpus_with_the_largest_numbers_there_are_have_lanes_with_labels() {
+    let dead: Vec<u32> = (9..64).collect();
+    for mut report in [sample::cpus(64), with_fault(64, &dead, Outcome::TimedOut, FAULTS[0].2)] {
+        report.cpus.iter_mut().for_each(|cpu| cpu.index = u32::MAX);
+        let layout = Layout::new(&report);
+        assert_eq!(layout.lanes.len(), 64);
+        assert!(layout.lanes[0].texts.iter().any(|text| text.text.contains("4294967295")), "{:?}", layout.lanes[0]);
+    }
+}
