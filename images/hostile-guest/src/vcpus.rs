@@ -108,7 +108,7 @@ impl Vcpus {
             if timer::ticks() > end {
                 return Err("a vCPU does not come back");
             }
-            timer_relax();
+            relax();
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ pub fn is_over() -> bool {
 }
 
 /// Lets an emulator run others that wait for their turn.
-pub fn timer_relax() {
+pub fn relax() {
     reveille_runtime::arch::interrupts::relax();
 }
 

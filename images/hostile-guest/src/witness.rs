@@ -34,11 +34,11 @@ struct Seen {
     /// By how much the latest tick was late, in ticks of the counter.
     latest: AtomicU64,
     words: AtomicU64,
-    /// [`Changed`], by bits.
+    /// What has changed, by bits: [`MEMORY`] and those behind it.
     changed: AtomicU32,
 }
 
-/// What has changed that should not.
+/// What may have changed that should not: a bit each.
 const MEMORY: u32 = 1 << 0;
 const REGISTERS: u32 = 1 << 1;
 const INTERRUPT_CONTROLLER: u32 = 1 << 2;

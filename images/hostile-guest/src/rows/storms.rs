@@ -117,7 +117,7 @@ fn exceptions(attacker: &mut Attacker) -> Verdict {
     for index in [last, last - 1] {
         let on = || hvc(id::CPU_ON, [vcpus::id_of(index), vcpus::entry(), 0]);
         while on() == code::ON_PENDING && timer::ticks() < end {
-            vcpus::timer_relax();
+            vcpus::relax();
         }
         let answer = on();
         if answer != code::ALREADY_ON {
