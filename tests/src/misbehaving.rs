@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::report::{Outcome, Proof, Report};
+use reveille_sim::fault::PSCI_CODES;
 
 use crate::{Booted, Stand};
 
@@ -14,20 +15,6 @@ use crate::{Booted, Stand};
 pub const DEADLINE: Duration = Duration::from_secs(1);
 /// How much longer it may take until the end of a wait is noticed.
 pub const SLACK: Duration = Duration::from_millis(10);
-/// The codes of PSCI, one that there is not among them, and the name of each in a report.
-pub const PSCI_CODES: [(i64, &str); 10] = [
-    (-1, "NOT_SUPPORTED"),
-    (-2, "INVALID_PARAMETERS"),
-    (-3, "DENIED"),
-    (-4, "ALREADY_ON"),
-    (-5, "ON_PENDING"),
-    (-6, "INTERNAL_FAILURE"),
-    (-7, "NOT_PRESENT"),
-    (-8, "DISABLED"),
-    (-9, "INVALID_ADDRESS"),
-    (-77, "unknown code"),
-];
-
 /// How many proofs there are of a boot, before the script and once more behind it.
 const PROOFS: usize = 3;
 
@@ -53,6 +40,11 @@ pub struct Answer<'a> {
     proof: &'a Proof,
     booted: &'a Booted,
     stand: &'a Stand,
+}
+
+/// The codes of PSCI and one that there is not, and the name of each in a report.
+pub fn psci_codes() -> impl Iterator<Item = (i64, &'static str)> {
+    PSCI_CODES.into_iter().map(|(name, code)| (code, name)).chain([(-77, "unknown code")])
 }
 
 impl Scenario<'_> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reveille_cli::boot::BootOptions;
 use reveille_cli::report::Outcome;
-use reveille_system_tests::misbehaving::{DEADLINE, PSCI_CODES, SLACK, Scenario};
+use reveille_system_tests::misbehaving::{DEADLINE, SLACK, Scenario, psci_codes};
 use reveille_system_tests::{Stand, cpus};
 
 use super::{OFFLINE, ONLINE};
@@ -67,11 +67,11 @@ fn slow(stand: &Stand) -> Result<(), String> {
 
 fn refused(stand: &Stand) -> Result<(), String> {
     let faults: Vec<String> =
-        (1..).zip(PSCI_CODES).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
+        (1..).zip(psci_codes()).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
     let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
     let script = ["show:1", "show:10", "on:1", "on:4", "on:10"];
     let run = Scenario { cpus: 12, faults: &faults, script: &script }.run(stand)?;
-    for (cpu, (code, name)) in (1..).zip(PSCI_CODES) {
+    for (cpu, (code, name)) in (1..).zip(psci_codes()) {
         run.expect_outcome(cpu, Outcome::Failed, &format!("CPU_ON: {name} ({code})"))?;
     }
     run.expect_others_online(&(1..11).collect::<Vec<_>>())?;

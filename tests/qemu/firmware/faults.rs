@@ -9,7 +9,7 @@ use reveille_cli::stack::{Stack, System};
 use reveille_cli::verdict::Verdict;
 use reveille_sim::fault::FaultError;
 use reveille_system_tests::Stand;
-use reveille_system_tests::misbehaving::{DEADLINE, Misbehaved, PSCI_CODES, SLACK, Scenario};
+use reveille_system_tests::misbehaving::{DEADLINE, Misbehaved, SLACK, Scenario, psci_codes};
 
 use crate::Test;
 use crate::faults::{OFFLINE, ONLINE};
@@ -95,10 +95,10 @@ fn late(stand: &Stand) -> Result<(), String> {
 
 fn refused(stand: &Stand) -> Result<(), String> {
     let faults: Vec<String> =
-        (1..).zip(PSCI_CODES).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
+        (1..).zip(psci_codes()).map(|(cpu, (code, _))| format!("cpu{cpu}:refused:{code}")).collect();
     let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
     let run = run(stand, 12, &faults, &["show:1", "on:6"])?;
-    for (cpu, (code, name)) in (1..).zip(PSCI_CODES) {
+    for (cpu, (code, name)) in (1..).zip(psci_codes()) {
         run.expect_outcome(cpu, Outcome::Failed, &format!("CPU_ON: {name} ({code})"))?;
     }
     run.expect_others_online(&(1..11).collect::<Vec<_>>())?;
