@@ -85,7 +85,8 @@ pub struct BootArguments {
     ///
     /// They are read from the standard input, a line each; at its end the run ends. There is no time limit unless --timeout says so. With
     /// hypervisor in --stack lines go to guest 0; one with Ctrl-A three times switches to the next guest, and behind the last one to the
-    /// hypervisor's own commands: guest list|start|stop|reset|vcpus, help, exit.
+    /// hypervisor's own commands: guest list|start|stop|reset|vcpus, cpu list|on|off, help, exit. With Linux or several guests above it the
+    /// end of the input ends nothing.
     #[arg(long)]
     pub interactive: bool,
     /// Write the report, as JSON, to this file
