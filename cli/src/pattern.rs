@@ -20,6 +20,9 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("it is empty, and would match every line".to_owned());
+        }
         Regex::new(text).map(Self).map_err(|error| {
             let message = error.to_string();
             let what = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -44,6 +47,8 @@ mod tests {
     fn what_is_no_expression_is_refused_in_one_line() {
         let refused = "login(".parse::<Pattern>().unwrap_err();
         assert_eq!(refused, "it is no regular expression: unclosed group");
+        let empty = "".parse::<Pattern>().unwrap_err();
+        assert_eq!(empty, "it is empty, and would match every line");
         assert!("login:".parse::<Pattern>().unwrap().is_in("debian login: "));
     }
 }

@@ -27,10 +27,12 @@ fn state(domain: &Domain) -> String {
     if let Err(refused) = domain.asked() {
         return format!("refused: {}", refused.reason);
     }
-    let is_ending = domain.guest().is_some_and(|guest| guest.is_ending());
     match domain.past() {
-        None if is_ending => String::from("on, and about to end"),
-        None => String::from("on"),
+        None => String::from(match domain.guest() {
+            None => "being made",
+            Some(guest) if guest.is_ending() => "on, and about to end",
+            Some(_) => "on",
+        }),
         Some(Past::Nothing) => String::from("off: it has not begun"),
         Some(Past::Failed(reason)) => format!("off: {reason}"),
         Some(Past::Ended(end)) => format!("off: it {end}"),
