@@ -75,8 +75,9 @@ pub fn has(cpu: CpuIndex, kind: FaultKind) -> bool {
 pub fn let_pass(time: Duration) {
     let end = clock::ticks_after(time);
     while timer::ticks() < end {
-        // To let others run takes an emulator that runs one CPU at a time longer than this.
-        (0..1024).for_each(|_| core::hint::black_box(()));
+        // To let others run takes an emulator that runs one CPU at a time longer than this. It is never the same for long: a CPU that sleeps
+        // and looks by turns would otherwise be in step with this one, and each time hold the lock that a third waits for.
+        (0..512 + timer::ticks() % 1021).for_each(|_| core::hint::black_box(()));
         interrupts::relax();
     }
 }
