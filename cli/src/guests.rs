@@ -14,6 +14,7 @@ use dtoolkit::model::DeviceTree;
 use guest_config::{GUEST_0, Guest, Module, Pins, write};
 
 use crate::boot::{BootOptions, Payload};
+use crate::devicetree;
 use crate::error::Error;
 use crate::foreign::{self, launch};
 use crate::image::{self, BuiltImage};
@@ -252,10 +253,6 @@ fn problem(problem: String) -> Error {
     Error::Guests { problem }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(file).map_err(|error| problem(format!("{}: {error}", file.display())))
-}
-
 /// Makes what QEMU is given for the guests of `options`, in `folder`. `image` is the hypervisor's, with what guest 0 runs.
 ///
 /// # Errors
@@ -296,11 +293,11 @@ pub fn files(host: &Host, options: &BootOptions, image: &BuiltImage, folder: &Pa
         });
     }
     let bytes = match &options.devicetree {
-        Some(given) => read(given)?,
+        Some(given) => devicetree::read(given)?,
         None => {
             let machine = folder.join("machine.dtb");
             qemu::dump_devicetree(&host.qemu, options, &machine)?;
-            read(&machine)?
+            devicetree::read(&machine)?
         }
     };
     let fdt = Fdt::new(&bytes).map_err(|error| problem(format!("the machine's devicetree: {error}")))?;

@@ -165,9 +165,8 @@ impl Vcpu {
         self.load();
         let Some(exit) = self.enter() else { return Some(Stopped::GuestEnds) };
         let after = match exit {
-            Exit::Done => exit::After::Nothing,
-            // It comes in when interrupts are no longer masked.
-            Exit::Of(Exception::Interrupt) => exit::After::Nothing,
+            // An interrupt comes in when interrupts are no longer masked.
+            Exit::Done | Exit::Of(Exception::Interrupt) => exit::After::Nothing,
             Exit::Of(Exception::Synchronous) => self.handle(&Syndrome::read()),
             Exit::Of(Exception::SystemError) => {
                 self.guest().crash(format_args!("an SError of the machine at {:#x}", self.registers.pc));
